@@ -1,0 +1,3 @@
+//! The `windtunnel` program.
+
+fn main() {}

@@ -172,11 +172,16 @@ impl Document {
         descend(&self.root, &path.0)
     }
 
-    /// Where the value at `path` came from; where there is none, what encloses it.
+    /// Where the value at `path` came from; where there is none, what encloses it. The name of a variant may be
+    /// left out of the path: `service.mean` finds `service.exponential.mean`.
     pub fn locate(&self, path: &Path) -> Origin {
         let mut node = &self.root;
         for step in &path.0 {
-            match node.child(step) {
+            let variant = || match node.table().map(|table| table.entries.as_slice()) {
+                Some([only]) => only.node.child(step),
+                _ => None,
+            };
+            match node.child(step).or_else(variant) {
                 Some(child) => node = child,
                 None => break,
             }

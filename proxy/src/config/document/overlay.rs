@@ -20,7 +20,13 @@ impl Document {
     /// Puts a node at `path`, in place of what is there. Tables that are missing on the way are made;
     /// elements of arrays are not.
     pub fn put(&mut self, path: &Path, new: Node) -> Result<(), Problem> {
-        let origin = new.origin.clone();
+        let key = new.origin.clone();
+        self.put_under(path, &key, new)
+    }
+
+    /// The same, when the path itself stands at a place of its own: keys that are made are placed there.
+    pub fn put_under(&mut self, path: &Path, key: &Origin, new: Node) -> Result<(), Problem> {
+        let origin = key.clone();
         let refuse = |why: String| Problem::new(why).at(origin.clone());
         let Some((last, way)) = path.0.split_last() else {
             return Err(refuse("the root itself cannot be set".to_owned()));
@@ -47,6 +53,13 @@ impl Document {
             (value, _) => return Err(refuse(no_table(&parent, value))),
         }
         Ok(())
+    }
+
+    /// Takes a top-level key out.
+    pub fn take(&mut self, key: &str) -> Option<Entry> {
+        let Value::Table(table) = &mut self.root.value else { return None };
+        let position = table.entries.iter().position(|entry| entry.key == key)?;
+        Some(table.entries.remove(position))
     }
 
     /// Merges a table into the one at `path`: keys that are in both take the new value, tables in both are

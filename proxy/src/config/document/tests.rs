@@ -360,7 +360,13 @@ fn places_are_found_by_path() {
     assert_eq!(place("endpoints[1].address"), "s.toml:4:1 s.toml:4:1");
     assert_eq!(place("balance.choices"), "s.toml:7:1 s.toml:7:9");
     assert_eq!(place("balance.nothing.below"), "s.toml:6:1 s.toml:6:1");
+    assert_eq!(place("balance"), "s.toml:6:2 s.toml:6:1");
     assert_eq!(place("nowhere"), "s.toml s.toml");
+    let document =
+        Document::parse("s.toml", "[web]\nservice = { erlang = { k = 0, mean = '1s' } }\n");
+    let path = "web.service.k".parse().expect("a path");
+    assert_eq!(document.expect("good").locate(&path).to_string(), "s.toml:2:28");
+    let document = Document::parse("s.toml", text).expect("good");
     let problem = document.problem("endpoints[1].weight", "`weight` is odd").help("make it even");
     insta::assert_snapshot!(Error::from(problem).render(Paint::Coloured).replace('\u{1b}', "^"));
 }

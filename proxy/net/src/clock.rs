@@ -91,6 +91,11 @@ impl Clock {
         tokio::time::timeout(limit.saturating_mul(self.dilation), future).await.map_err(|_| Elapsed)
     }
 
+    /// Whether this is the machine's own time, and not a virtual one.
+    pub(crate) fn is_machine(&self) -> bool {
+        matches!(self.wall, Wall::Machine)
+    }
+
     /// `instant` on tokio's clock; what is too far away for it is 30 years away.
     pub(crate) fn tokio(&self, instant: Instant) -> tokio::time::Instant {
         const FAR: Duration = Duration::from_hours(30 * 365 * 24);

@@ -20,11 +20,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 mod clock;
 mod far_side;
+mod pacer;
 mod real;
 mod timer;
 
 pub use clock::{Clock, Elapsed};
 pub use far_side::{HyperTimer, hyper_io};
+pub use pacer::Pacer;
 pub use real::Real;
 pub use timer::Timer;
 

@@ -1,1 +1,19 @@
-//! To be written.
+//! Results in; what a person or a machine reads out.
+//!
+//! Two halves. [`record`] turns the outcomes of single requests into the figures of a run: the load
+//! generator, the model and both other worlds all feed it, so a metric means the same wherever it was
+//! measured. The rest writes a [`Suite`] of runs as files. This crate is a leaf: it knows nothing of
+//! proxies, reads no clock, and the same input gives the same bytes.
+
+pub mod catalogue;
+pub mod metrics;
+pub mod record;
+pub mod run;
+
+pub use catalogue::{METRICS, MetricInfo, Names, Scope, resolve};
+pub use metrics::{Metric, Metrics, Reading, Unit};
+pub use record::{
+    Distribution, EndpointRow, FailClass, Line, Measurement, Outcome, Recorder, RecorderConfig,
+    Sample, TimeSeries,
+};
+pub use run::{EventMark, Manifest, Phase, Run, Suite, ThresholdResult, Verdict, World};

@@ -16,7 +16,7 @@ pub(crate) fn fault(head: &[u8], first: FirstLine, refusal: httparse::Error) -> 
     let mut lines = head.split_inclusive(|b| *b == b'\n').map(Line::read);
     if let Some(line) = lines.next()
         && let Some(kind) = line.ending().or_else(|| match first {
-            FirstLine::Request => request_line(line.text),
+            FirstLine::Request => request_line(&line),
             FirstLine::Status => status_line(line.text),
         })
     {
@@ -77,8 +77,8 @@ impl<'a> Line<'a> {
     }
 }
 
-fn request_line(line: &[u8]) -> Option<ErrorKind> {
-    let mut words = line.split(|b| *b == b' ');
+fn request_line(line: &Line<'_>) -> Option<ErrorKind> {
+    let mut words = line.text.split(|b| *b == b' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next()?);
     if method.is_empty() || !method.iter().copied().all(is_token_byte) || words.next().is_some() {
         return Some(ErrorKind::RequestLine);
@@ -95,8 +95,7 @@ fn request_line(line: &[u8]) -> Option<ErrorKind> {
         {
             (*major != b'1' || *minor > b'1').then_some(ErrorKind::Version)
         }
-        // Perhaps not whole yet.
-        _ if b"HTTP/1.1".starts_with(version) => None,
+        _ if !line.is_whole && b"HTTP/1.1".starts_with(version) => None,
         _ => Some(ErrorKind::RequestLine),
     }
 }

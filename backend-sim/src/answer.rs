@@ -1,0 +1,357 @@
+//! The path of one request through an endpoint, from top to bottom.
+//!
+//! ```text
+//! health check? → read the demand → read and check the body → hang? → fail? → bad luck? → queue → service → answer
+//! ```
+//!
+//! Failures, injected or by chance, are answered at once and take no service: that a broken endpoint is a fast one is
+//! the trap that balancers must not fall into. The whole body is read before anything else, so that
+//! a refusal reaches the client instead of a reset.
+//!
+//! A request that needs no service and finds everything idle is answered on the spot, without a future of its own.
+
+use std::{
+    cell::Cell,
+    fmt,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::{
+    body::{Body as _, Incoming},
+    service::Service,
+};
+use policy::work::{ENDPOINT_HEADER, Pattern};
+
+use crate::{
+    body::{Answer, Session},
+    config::{Kind, SessionFormat},
+    core::{Core, Job, add},
+    demand::{Demand, MISMATCH_HEADER, Misfortune},
+    station::Full,
+    websocket::{self, Tunnel},
+};
+
+/// The connection shall end without an answer.
+#[derive(Debug)]
+pub(crate) struct Unanswered;
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection ends without an answer")
+    }
+}
+
+impl std::error::Error for Unanswered {}
+
+type Outcome = Result<Response<Answer>, Unanswered>;
+
+/// What a request leaves for its connection to do.
+#[derive(Default)]
+pub(crate) struct Errand {
+    /// Reset instead of closing.
+    pub(crate) reset: Cell<bool>,
+    /// Go on as a WebSocket.
+    pub(crate) tunnel: Cell<Option<Tunnel>>,
+}
+
+/// The service of one connection.
+pub(crate) struct Server {
+    core: Rc<Core>,
+    errand: Rc<Errand>,
+}
+
+impl Server {
+    pub(crate) fn new(core: Rc<Core>, errand: Rc<Errand>) -> Self {
+        Self { core, errand }
+    }
+}
+
+/// An answer on its way.
+pub(crate) enum Answering {
+    /// It is here.
+    Now(Option<Outcome>),
+    /// It takes time.
+    Later(Pin<Box<dyn Future<Output = Outcome>>>),
+}
+
+impl Future for Answering {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        match &mut *self {
+            Self::Now(outcome) => Poll::Ready(outcome.take().unwrap_or(Err(Unanswered))),
+            Self::Later(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl Service<Request<Incoming>> for Server {
+    type Response = Response<Answer>;
+    type Error = Unanswered;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let core = &self.core;
+        if request.uri().path() == core.config.health_path {
+            return Answering::Later(Box::pin(health(Rc::clone(core))));
+        }
+        let ticket = Ticket::new(core);
+        let demand = match Demand::of(core, &request) {
+            Ok(demand) => demand,
+            Err(problem) => {
+                return Answering::Later(Box::pin(bad_request(ticket, request, problem)));
+            }
+        };
+        if let Some(answer) = on_the_spot(core, &request, &demand) {
+            let mut ticket = ticket;
+            ticket.completed();
+            return Answering::Now(Some(Ok(answer)));
+        }
+        let errand = Rc::clone(&self.errand);
+        Answering::Later(Box::pin(serve(ticket, errand, request, demand)))
+    }
+}
+
+/// The answer to a request that needs no service and that nothing holds up.
+fn on_the_spot(
+    core: &Core,
+    request: &Request<Incoming>,
+    demand: &Demand,
+) -> Option<Response<Answer>> {
+    let at_once = demand.service.is_zero()
+        && core.config.kind == Kind::Delay
+        && core.config.faults.is_none()
+        && core.failing.get().is_none()
+        && !core.is_hung()
+        && !demand.echo
+        && request.body().is_end_stream()
+        && core.serve_instantly();
+    at_once.then(|| {
+        if core.is_slow() {
+            core.hit(|hits| hits.slow += 1);
+        }
+        respond(core, StatusCode::OK, Answer::pattern(demand.id, demand.size, demand.framing))
+    })
+}
+
+async fn serve(
+    mut ticket: Ticket,
+    errand: Rc<Errand>,
+    request: Request<Incoming>,
+    demand: Demand,
+) -> Outcome {
+    let core = Rc::clone(&ticket.core);
+    let (head, body) = request.into_parts();
+
+    // The body.
+    let echo = if demand.echo {
+        Some(body)
+    } else {
+        let wrong = check(body, demand.id).await?;
+        if let Some(offset) = wrong {
+            core.awake().await;
+            ticket.end(&core.counts.mismatched);
+            let text = format!("the request's body is wrong from byte {offset} on\n");
+            let mut answer = respond(&core, StatusCode::BAD_REQUEST, Answer::text(text));
+            answer
+                .headers_mut()
+                .insert(HeaderName::from_static(MISMATCH_HEADER), HeaderValue::from(offset));
+            return Ok(answer);
+        }
+        None
+    };
+
+    // What goes wrong.
+    core.awake().await;
+    if let Some(failing) = core.failing.get()
+        && demand.fails(failing.probability)
+    {
+        core.hit(|hits| hits.fail += 1);
+        ticket.end(&core.counts.failed);
+        return Ok(failure(&core, failing.status));
+    }
+    let mut work = demand.service;
+    match demand.misfortune(&core.config.faults) {
+        Misfortune::Nothing => {}
+        Misfortune::Delay(more) => work = work.saturating_add(more),
+        Misfortune::Status(status) => {
+            ticket.end(&core.counts.failed);
+            return Ok(failure(&core, status));
+        }
+        Misfortune::Reset => {
+            ticket.end(&core.counts.failed);
+            errand.reset.set(true);
+            return Err(Unanswered);
+        }
+    }
+
+    // Queue and service.
+    let Ok(job) = submit(&core, &mut ticket, work) else {
+        let text = "every worker is busy and the waiting room is full\n";
+        return Ok(respond(&core, StatusCode::SERVICE_UNAVAILABLE, Answer::text(text)));
+    };
+    if core.config.kind == Kind::Session {
+        return Ok(session(&core, ticket, &errand, &head, &demand, job).await);
+    }
+    job.done().await;
+
+    // The answer.
+    ticket.completed();
+    let body = match echo {
+        Some(body) => Answer::echo(body),
+        None => Answer::pattern(demand.id, demand.size, demand.framing),
+    };
+    let mut answer = respond(&core, StatusCode::OK, body.holding(ticket));
+    if demand.echo {
+        for name in [header::CONTENT_TYPE, header::TRAILER] {
+            if let Some(value) = head.headers.get(&name) {
+                answer.headers_mut().insert(name, value.clone());
+            }
+        }
+    }
+    Ok(answer)
+}
+
+fn submit(core: &Rc<Core>, ticket: &mut Ticket, work: std::time::Duration) -> Result<Job, Full> {
+    core.submit(work).inspect_err(|Full| ticket.end(&core.counts.rejected))
+}
+
+async fn session(
+    core: &Rc<Core>,
+    mut ticket: Ticket,
+    errand: &Errand,
+    head: &http::request::Parts,
+    demand: &Demand,
+    job: Job,
+) -> Response<Answer> {
+    let format = core.session.format;
+    let accept = match format {
+        SessionFormat::Websocket => match websocket::accept(head) {
+            Ok(accept) => Some(accept),
+            Err(problem) => {
+                ticket.end(&core.counts.bad);
+                let mut answer = respond(core, StatusCode::UPGRADE_REQUIRED, Answer::text(problem));
+                let websocket = HeaderValue::from_static("websocket");
+                answer.headers_mut().insert(header::UPGRADE, websocket);
+                return answer;
+            }
+        },
+        SessionFormat::Chunked | SessionFormat::Sse => None,
+    };
+    job.started().await;
+    let session = Session::new(job, demand.id);
+    let fixed = HeaderValue::from_static;
+    if let Some(accept) = accept {
+        errand.tunnel.set(Some(Tunnel { session, ticket }));
+        let mut answer = respond(core, StatusCode::SWITCHING_PROTOCOLS, Answer::empty());
+        let headers = answer.headers_mut();
+        headers.insert(header::CONNECTION, fixed("upgrade"));
+        headers.insert(header::UPGRADE, fixed("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        return answer;
+    }
+    let mut answer = respond(core, StatusCode::OK, Answer::session(session).holding(ticket));
+    if format == SessionFormat::Sse {
+        answer.headers_mut().insert(header::CONTENT_TYPE, fixed("text/event-stream"));
+        answer.headers_mut().insert(header::CACHE_CONTROL, fixed("no-store"));
+    }
+    answer
+}
+
+/// Answers at once unless the endpoint hangs or fails: neither queue nor service.
+async fn health(core: Rc<Core>) -> Outcome {
+    let nth = add(&core.counts.health_checks);
+    core.awake().await;
+    if let Some(failing) = core.failing.get()
+        && core.seed.child("health").nth(nth).rng().chance(failing.probability)
+    {
+        core.hit(|hits| hits.fail += 1);
+        return Ok(failure(&core, failing.status));
+    }
+    Ok(respond(&core, StatusCode::OK, Answer::text(Bytes::from_static(b"ok\n"))))
+}
+
+async fn bad_request(mut ticket: Ticket, request: Request<Incoming>, problem: String) -> Outcome {
+    let core = Rc::clone(&ticket.core);
+    check(request.into_body(), None).await?;
+    core.awake().await;
+    ticket.end(&core.counts.bad);
+    Ok(respond(&core, StatusCode::BAD_REQUEST, Answer::text(problem + "\n")))
+}
+
+/// Reads a body to its end. Tells where it first differs from the pattern of `id`, if it has one.
+async fn check(mut body: Incoming, id: Option<u64>) -> Result<Option<u64>, Unanswered> {
+    let pattern = id.map(Pattern::new);
+    let (mut offset, mut wrong) = (0, None);
+    while let Some(frame) = body.frame().await {
+        // The client is gone, or its framing is broken: hyper ends the connection.
+        let frame = frame.map_err(|_| Unanswered)?;
+        if let Some(data) = frame.data_ref() {
+            if let (Some(pattern), None) = (pattern, wrong) {
+                wrong = pattern.mismatch(offset, data);
+            }
+            offset += data.len() as u64;
+        }
+    }
+    Ok(wrong)
+}
+
+fn failure(core: &Core, status: StatusCode) -> Response<Answer> {
+    let body = match status {
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Answer::empty(),
+        _ => Answer::text(Bytes::from_static(b"this endpoint fails because it was told to\n")),
+    };
+    respond(core, status, body)
+}
+
+fn respond(core: &Core, status: StatusCode, body: Answer) -> Response<Answer> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let name = HeaderName::from_static(ENDPOINT_HEADER);
+    response.headers_mut().insert(name, core.name_value.clone());
+    response
+}
+
+/// A request is in flight for as long as its ticket lives, and ends in exactly one way.
+pub(crate) struct Ticket {
+    core: Rc<Core>,
+    ended: bool,
+}
+
+impl Ticket {
+    fn new(core: &Rc<Core>) -> Self {
+        add(&core.counts.requests);
+        add(&core.counts.in_flight);
+        Self { core: Rc::clone(core), ended: false }
+    }
+
+    /// It was served.
+    pub(crate) fn completed(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            add(&self.core.counts.completed);
+        }
+    }
+
+    /// It ended in this other way.
+    fn end(&mut self, count: &Cell<u64>) {
+        if !std::mem::replace(&mut self.ended, true) {
+            add(count);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let counts = &self.core.counts;
+        counts.in_flight.set(counts.in_flight.get() - 1);
+        if !self.ended {
+            add(&counts.cancelled);
+        }
+    }
+}

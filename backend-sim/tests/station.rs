@@ -254,7 +254,7 @@ proptest! {
             station.submit(at(when), work(demand)).unwrap();
             offered += demand as f64;
             let busy = station.busy_time();
-            done += (busy - before).as_nanos() as f64 * speed;
+            done += busy.saturating_sub(before).as_nanos() as f64 * speed;
             before = busy;
             if i % 7 == 3 {
                 speed = speeds[i % speeds.len()];
@@ -262,7 +262,7 @@ proptest! {
             }
         }
         let count = finish(&mut station).len();
-        done += (station.busy_time() - before).as_nanos() as f64 * speed;
+        done += station.busy_time().saturating_sub(before).as_nanos() as f64 * speed;
         prop_assert_eq!(count, arrivals.len());
         // Each finishing time is rounded up by less than a nanosecond, of at most all workers at the highest speed.
         let rounding = count as f64 * f64::from(workers) * 8.0;
@@ -284,11 +284,10 @@ proptest! {
             if what == 0 && !here.is_empty() {
                 let job = here.swap_remove(which.index(here.len()));
                 prop_assert!(station.cancel(at(now), job));
+            } else if let Ok(job) = station.submit(at(now), work(demand)) {
+                here.push(job);
             } else {
-                match station.submit(at(now), work(demand)) {
-                    Ok(job) => here.push(job),
-                    Err(Full) => prop_assert_eq!(station.jobs(), (workers + queue) as usize),
-                }
+                prop_assert_eq!(station.jobs(), (workers + queue) as usize, "refused too early");
             }
             while let Some(completion) = station.complete(at(now)) {
                 prop_assert!(completion.at.as_nanos() >= last && completion.at.as_nanos() <= now);

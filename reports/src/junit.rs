@@ -1,0 +1,73 @@
+//! `junit.xml`: for CI systems, in the dialect that Jenkins, GitLab and the rest agree on.
+//!
+//! A suite is a run (scenario, variant, world), a case is a threshold. A threshold that did not hold is
+//! a *failure*; a run that could not be carried out, or whose measurement is not valid, is an *error*:
+//! the harness' fault, not the proxy's. No times, no host, no random identifier: two runs of one seed
+//! write the same file.
+
+use crate::headline;
+use crate::run::{Run, Suite, Verdict};
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use std::io;
+
+/// The file.
+///
+/// # Errors
+/// None in memory; the signature is the XML writer's.
+pub fn report(suite: &Suite) -> io::Result<Vec<u8>> {
+    let mut report = Report::new("windtunnel");
+    report.add_test_suites(suite.runs.iter().map(test_suite));
+    let mut xml = Vec::new();
+    report.serialize(&mut xml).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(xml)
+}
+
+fn test_suite(run: &Run) -> TestSuite {
+    let mut suite = TestSuite::new(run.title());
+    let mut property = |name: &str, value: &str| {
+        suite.add_property(Property::new(name, value));
+    };
+    property("world", run.world.as_str());
+    property("seed", &run.seed.to_string());
+    property("configuration_hash", &run.configuration_hash);
+    for (path, value) in &run.variant {
+        property(path, value);
+    }
+    property("command", &run.command);
+    let class = format!("{}.{}", run.scenario.replace('/', "."), run.world);
+    let mut add = |name: &str, status: TestCaseStatus| {
+        let mut case = TestCase::new(name, status);
+        case.set_classname(class.as_str());
+        suite.add_test_case(case);
+    };
+    // A run without thresholds, or one that never came to them, still is a case.
+    match &run.verdict {
+        Verdict::Error(why) => {
+            add("the run can be carried out", bad(NonSuccessKind::Error, "harness", why, run));
+        }
+        Verdict::Invalid(why) => {
+            add("the measurement is valid", bad(NonSuccessKind::Error, "invalid", why, run));
+        }
+        Verdict::Pass | Verdict::Fail if run.thresholds.is_empty() => {
+            add("the run can be carried out", TestCaseStatus::success());
+        }
+        Verdict::Pass | Verdict::Fail => {}
+    }
+    for threshold in &run.thresholds {
+        let status = if threshold.holds {
+            TestCaseStatus::success()
+        } else {
+            let message = headline::sentence(threshold);
+            bad(NonSuccessKind::Failure, "threshold", &message, run)
+        };
+        add(&threshold.expression, status);
+    }
+    suite
+}
+
+fn bad(kind: NonSuccessKind, class: &str, message: &str, run: &Run) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_type(class).set_message(message);
+    status.set_description(format!("{message}\nrepeat: {}", run.command));
+    status
+}

@@ -1,0 +1,153 @@
+//! `summary.md`: what a CI system shows beside the build, failures first.
+//!
+//! Such places take 1 MiB and drop a longer file whole, so this one counts its bytes and says what it
+//! left out. Nothing that came from a file is taken as markup.
+
+use crate::format;
+use crate::headline;
+use crate::run::{Run, Suite, Verdict};
+use std::fmt::Write as _;
+
+/// The most bytes that [`summary`] returns.
+pub const MAX_BYTES: usize = 1_000_000;
+
+/// Room kept for the words that say what was left out.
+const RESERVE: usize = 300;
+
+/// The file.
+pub fn summary(suite: &Suite) -> String {
+    let mut out = String::new();
+    let worst = suite.worst();
+    let _ = writeln!(out, "# Windtunnel: {}\n", verdict_word(&worst));
+    let _ = writeln!(out, "{}.\n", headline::tally(&suite.runs));
+    let runs = suite.by_severity();
+    let mut blocks: Vec<String> =
+        runs.iter().filter(|r| r.verdict != Verdict::Pass).map(|run| trouble(run)).collect();
+    let head = format!(
+        "| verdict | scenario | world | variant | {} |\n|---|---|---|---|{}|\n",
+        headline::FIGURES.join(" | "),
+        vec!["---:"; headline::FIGURES.len()].join("|")
+    );
+    blocks.push(head);
+    blocks.extend(runs.iter().map(|run| row(run)));
+    let total = blocks.len();
+    for (index, block) in blocks.into_iter().enumerate() {
+        if out.len() + block.len() + RESERVE > MAX_BYTES {
+            let left = total - index;
+            let _ = write!(
+                out,
+                "\n*{left} more entries left out to keep this file below 1 MiB; `index.html` and \
+                 `summary.csv` have all.*\n"
+            );
+            break;
+        }
+        out.push_str(&block);
+    }
+    out
+}
+
+fn verdict_word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "passed",
+        Verdict::Fail => "failed",
+        Verdict::Invalid(_) => "invalid",
+        Verdict::Error(_) => "error",
+    }
+}
+
+fn sign(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "✅ pass",
+        Verdict::Fail => "❌ fail",
+        Verdict::Invalid(_) => "⚠️ invalid",
+        Verdict::Error(_) => "💥 error",
+    }
+}
+
+fn row(run: &Run) -> String {
+    let figures = headline::figures(run).map(|figure| escape(&figure)).join(" | ");
+    format!(
+        "| {} | {} | {} | {} | {figures} |\n",
+        sign(&run.verdict),
+        escape(&run.scenario),
+        run.world,
+        escape(&run.variant_short()),
+    )
+}
+
+fn trouble(run: &Run) -> String {
+    let mut out = format!("## {} {}\n\n", sign(&run.verdict), escape(&run.title()));
+    if !run.description.is_empty() {
+        let _ = writeln!(out, "{}\n", escape(&run.description));
+    }
+    if let Some(reason) = run.verdict.reason() {
+        let _ = writeln!(out, "{}\n", escape(reason));
+    }
+    if run.failed_thresholds().next().is_some() {
+        out.push_str("| threshold | value | limit | |\n|---|---:|---:|---|\n");
+        for threshold in run.failed_thresholds() {
+            let (value, limit) = headline::value_and_limit(threshold);
+            let _ = writeln!(
+                out,
+                "| {} | **{}** | {} | {} |",
+                escape(&threshold.expression),
+                escape(&value),
+                escape(&limit),
+                escape(&threshold.remark)
+            );
+        }
+        out.push('\n');
+    }
+    for note in &run.notes {
+        let _ = writeln!(out, "- {}", escape(note));
+    }
+    let fence = "`".repeat(longest_fence(&run.command).max(2) + 1);
+    let command = run.command.replace(['\n', '\r'], " ");
+    let _ = writeln!(
+        out,
+        "\nSeed {}, {}. Repeat with:\n\n{fence}sh\n{command}\n{fence}\n",
+        run.seed,
+        format::seconds(run.duration.as_secs_f64())
+    );
+    out
+}
+
+fn longest_fence(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+/// Text from a file as text: no markup, no table cells, no lines of its own.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '~' | '#' | '$' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    // A bare `@name` would call somebody, a bare address become a link.
+    out.replace('@', "&#64;").replace("://", "&#58;//")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_from_a_file_is_text() {
+        assert_eq!(escape("a|b <script>\n*x*"), r"a\|b &lt;script&gt; \*x\*");
+        assert_eq!(escape("see https://x.example @me"), "see https&#58;//x.example &#64;me");
+    }
+
+    #[test]
+    fn a_fence_is_longer_than_any_in_the_text() {
+        assert_eq!(longest_fence("a ``` b ````"), 4);
+    }
+}

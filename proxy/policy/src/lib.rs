@@ -7,15 +7,28 @@
 //!
 //! What is here, from the ground up:
 //!
-//! - [`time`], [`rng`], [`quantity`], [`distribution`]: instants, seeds, quantities as people write them,
-//!   and distributions whose draws mean the same on every machine;
-//! - [`work`]: how a request carries its work to a simulated backend, and what the answer must be.
+//! - [`time`], [`rng`], [`quantity`], [`distribution`], [`status`]: instants, seeds, quantities as people write
+//!   them, distributions whose draws mean the same on every machine, and ranges of HTTP statuses;
+//! - [`work`]: how a request carries its work to a simulated backend, and what the answer must be;
+//! - [`endpoint`]: an upstream's endpoints with their shared figures, and who of them may be picked;
+//! - [`balance`]: who is picked: a trait, a file for each strategy, and the registry of them;
+//! - [`health`], [`outlier`]: who is ready, by asking (active) and by watching (passive);
+//! - [`retry`], [`limit`]: what is sent twice, and what waits.
 
+pub mod balance;
 pub mod distribution;
+pub mod endpoint;
+pub mod health;
+pub mod limit;
+pub mod outlier;
 pub mod quantity;
+pub mod retry;
 pub mod rng;
+pub mod status;
 pub mod time;
 pub mod work;
 
+pub use balance::Balancer;
+pub use endpoint::{Candidates, Endpoint, Endpoints, Outcome, Transition, View};
 pub use rng::{Rng, Seed};
 pub use time::Instant;

@@ -1,0 +1,192 @@
+//! Who gets the next request.
+//!
+//! A strategy is one file here and one line in the registry below (and its `mod`). It is a state machine that each
+//! worker has for itself, over figures that all workers share: [`View`] shows it the endpoints, and it names one. It
+//! must never name one that was tried for this request or is at its limit; it names none only if there is none.
+//!
+//! A pick must not allocate, must not lock, and should not cost more with many endpoints than with few; each
+//! file says what it costs. Tables that depend on who is ready are rebuilt when the view's generation moves.
+
+use std::{fmt, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Instant, Rng,
+    endpoint::{Outcome, View},
+};
+
+mod alias;
+mod config;
+pub mod least_connections;
+pub mod p2c;
+pub mod random;
+pub mod round_robin;
+
+/// A balancing strategy at work, for one worker and one upstream.
+pub trait Balancer: fmt::Debug + Send {
+    /// The strategy's name, as the configuration writes it.
+    fn name(&self) -> &'static str;
+
+    /// The index of the endpoint that the request shall go to: one of `view.ready` that
+    /// [may be taken](View::may_take). Nothing when there is none.
+    fn pick(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<u32>;
+
+    /// A request to this endpoint has begun.
+    fn on_start(&mut self, endpoint: u32, now: Instant) {
+        let _ = (endpoint, now);
+    }
+
+    /// A request to this endpoint has ended so, this long after it had begun.
+    fn on_end(&mut self, endpoint: u32, now: Instant, elapsed: Duration, outcome: Outcome) {
+        let _ = (endpoint, now, elapsed, outcome);
+    }
+}
+
+/// What a strategy is and what it can be told: for lists, documentation and errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StrategyInfo {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+    /// What it can be told.
+    pub parameters: &'static [ParameterInfo],
+}
+
+/// A parameter of a strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParameterInfo {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// Its default, as the configuration writes it.
+    pub default: &'static str,
+    /// What it means, and its range.
+    pub doc: &'static str,
+}
+
+/// What every strategy's `Config` can do.
+trait Parameters {
+    /// One worker's balancer for one upstream.
+    fn build(&self) -> Box<dyn Balancer>;
+
+    /// What is impossible about the parameters: the field below `balance`, and what it must be.
+    fn problem(&self) -> Option<(&'static str, String)> {
+        None
+    }
+}
+
+/// The registry. A strategy's module has `INFO`, a `Config` with [`Parameters`], and the balancer.
+macro_rules! strategies {
+    ($($(#[$doc:meta])* $variant:ident = $module:ident,)*) => {
+        /// Every strategy there is.
+        pub const STRATEGIES: &[StrategyInfo] = &[$($module::INFO),*];
+
+        /// The names of all strategies.
+        const NAMES: &[&str] = &[$($module::INFO.name),*];
+
+        /// A strategy with its parameters: `"p2c"`, or `{ strategy = "p2c", choices = 3 }`.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Strategy {
+            $($(#[$doc])* $variant($module::Config),)*
+        }
+
+        impl Strategy {
+            /// The strategy of this name with the defaults of its parameters.
+            pub fn named(name: &str) -> Option<Self> {
+                $(if name == $module::INFO.name {
+                    return Some(Self::$variant($module::Config::default()));
+                })*
+                None
+            }
+
+            /// What it is and can be told.
+            pub fn info(&self) -> &'static StrategyInfo {
+                match self { $(Self::$variant(_) => &$module::INFO,)* }
+            }
+
+            /// One worker's balancer for one upstream.
+            pub fn build(&self) -> Box<dyn Balancer> {
+                match self { $(Self::$variant(config) => config.build(),)* }
+            }
+
+            /// What is impossible about the parameters: the field below `balance`, and what it must be.
+            pub fn problem(&self) -> Option<(&'static str, String)> {
+                match self { $(Self::$variant(config) => config.problem(),)* }
+            }
+
+            /// The strategy of this name with the parameters that `map` still holds.
+            fn read<'de, A: serde::de::MapAccess<'de>>(name: &str, map: A) -> Result<Self, A::Error> {
+                let reader = serde::de::value::MapAccessDeserializer::new(map);
+                $(if name == $module::INFO.name {
+                    return $module::Config::deserialize(reader).map(Self::$variant);
+                })*
+                Err(serde::de::Error::unknown_variant(name, NAMES))
+            }
+
+            /// Writes the table form.
+            fn write<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$variant(config) => config::write($module::INFO.name, config, serializer),)*
+                }
+            }
+
+            /// The schemas of the table forms.
+            fn schemas(generator: &mut schemars::SchemaGenerator) -> Vec<schemars::Schema> {
+                vec![$(config::schema::<$module::Config>(&$module::INFO, generator)),*]
+            }
+        }
+    };
+}
+
+strategies! {
+    /// Each in turn, by weight.
+    RoundRobin = round_robin,
+    /// Any, with a probability by weight.
+    Random = random,
+    /// The one with the fewest requests in flight by weight.
+    LeastConnections = least_connections,
+    /// The less loaded of a few that are drawn at random.
+    P2c = p2c,
+}
+
+impl Strategy {
+    /// Its name, as the configuration writes it.
+    pub fn name(&self) -> &'static str {
+        self.info().name
+    }
+}
+
+impl Default for Strategy {
+    fn default() -> Self {
+        Self::RoundRobin(round_robin::Config::default())
+    }
+}
+
+/// Which endpoint gets a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BalanceConfig {
+    /// The strategy: a name, or a table with a name and parameters.
+    pub strategy: Strategy,
+    /// The share of ready endpoints below which all are used, whatever health checks and ejection say; 0: never.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub panic_threshold: f64,
+}
+
+impl Default for BalanceConfig {
+    fn default() -> Self {
+        Self { strategy: Strategy::default(), panic_threshold: 0.5 }
+    }
+}
+
+impl BalanceConfig {
+    /// What is impossible about the values: the field's name and what it must be.
+    pub fn problem(&self) -> Option<(&'static str, String)> {
+        if !(0.0..=1.0).contains(&self.panic_threshold) {
+            return Some(("panic_threshold", "must be 0 to 1".to_owned()));
+        }
+        self.strategy.problem()
+    }
+}

@@ -1,0 +1,188 @@
+//! The power of two choices: draw two endpoints at random, take the less loaded.
+//!
+//! Azar, Broder, Karlin and Upfal 1994; Mitzenmacher 1996; Vvedenskaya, Dobrushin and Karpelevich 1996. One more choice turns the
+//! longest queue from logarithmic to doubly logarithmic, and unlike the least loaded of all, a random pair does not send
+//! every worker to the same endpoint at once: it stays good when what is known is a little old.
+//!
+//! Drawn are endpoints in proportion to their weights, compared is (in flight + 1) / weight: were they drawn evenly, one
+//! that is as strong as all others together could never get its half. Of the equally loaded the one drawn first is taken, which
+//! is a fair coin, as the draws are in random order.
+//!
+//! By default the drawn are distinct: with replacement, one of n pairs is an endpoint compared with itself (with two endpoints the
+//! more loaded one gets a quarter of the requests). An endpoint that may not be taken is drawn again, up to
+//! 16 draws beyond `choices`. If these find any at all it is taken, and if none, the least loaded of all is.
+//! Where there are no more candidates than choices, all are compared.
+//!
+//! Parameters: `choices` (2, 1 to 16), `replacement` (false). Cost of a pick: constant, some random numbers and `choices`
+//! shared counters; a pass over all only where nearly all are full.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Balancer, ParameterInfo, Parameters, StrategyInfo, alias::Sampler,
+    least_connections::least_loaded,
+};
+use crate::{
+    Rng,
+    endpoint::{Load, View},
+};
+
+/// What `p2c` is.
+pub const INFO: StrategyInfo = StrategyInfo {
+    name: "p2c",
+    summary: "The power of two choices: the less loaded by weight of a few that are drawn at random.",
+    parameters: &[
+        ParameterInfo {
+            name: "choices",
+            default: "2",
+            doc: "How many endpoints are drawn and compared, 1 to 16.",
+        },
+        ParameterInfo {
+            name: "replacement",
+            default: "false",
+            doc: "Whether an endpoint may be drawn more than once for a request.",
+        },
+    ],
+};
+
+const MAX_CHOICES: usize = 16;
+const SPARE_DRAWS: usize = 16;
+
+/// The parameters of `p2c`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How many endpoints are drawn and compared.
+    #[schemars(range(min = 1, max = 16))]
+    pub choices: u32,
+    /// Whether an endpoint may be drawn more than once for a request.
+    pub replacement: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { choices: 2, replacement: false }
+    }
+}
+
+impl Parameters for Config {
+    fn build(&self) -> Box<dyn Balancer> {
+        Box::new(PowerOfChoices::new(self))
+    }
+
+    fn problem(&self) -> Option<(&'static str, String)> {
+        let possible = (1..=MAX_CHOICES as u32).contains(&self.choices);
+        (!possible).then(|| ("strategy.choices", "must be 1 to 16".to_owned()))
+    }
+}
+
+#[derive(Debug)]
+struct PowerOfChoices {
+    choices: usize,
+    replacement: bool,
+    sampler: Sampler,
+    drawn: Drawn,
+}
+
+/// What was drawn for the request at hand.
+#[derive(Debug, Default)]
+struct Drawn {
+    indices: [u32; MAX_CHOICES],
+    len: usize,
+}
+
+impl Drawn {
+    fn contains(&self, index: u32) -> bool {
+        self.indices[..self.len].contains(&index)
+    }
+
+    fn push(&mut self, index: u32) {
+        self.indices[self.len] = index;
+        self.len += 1;
+    }
+}
+
+impl PowerOfChoices {
+    fn new(config: &Config) -> Self {
+        Self {
+            choices: (config.choices as usize).clamp(1, MAX_CHOICES),
+            replacement: config.replacement,
+            sampler: Sampler::new(),
+            drawn: Drawn::default(),
+        }
+    }
+
+    fn draw(&mut self, view: &View<'_>, rng: &mut Rng) {
+        self.drawn.len = 0;
+        for _ in 0..self.choices + SPARE_DRAWS {
+            let index = self.sampler.draw(view, rng);
+            let again = !self.replacement && self.drawn.contains(index);
+            if !again && view.may_take(index) {
+                self.drawn.push(index);
+                if self.drawn.len == self.choices {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Balancer for PowerOfChoices {
+    fn name(&self) -> &'static str {
+        INFO.name
+    }
+
+    fn pick(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<u32> {
+        if view.ready.is_empty() {
+            return None;
+        }
+        if !self.replacement && view.ready.len() <= self.choices {
+            return least_loaded(view, rng);
+        }
+        self.draw(view, rng);
+        let mut best: Option<(u32, Load)> = None;
+        for &index in &self.drawn.indices[..self.drawn.len] {
+            let load = view.endpoints[index as usize].load();
+            if best.is_none_or(|(_, least)| load.compare(least).is_lt()) {
+                best = Some((index, load));
+            }
+        }
+        best.map(|(index, _)| index).or_else(|| least_loaded(view, rng))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Candidates, Endpoint, Endpoints, Instant, Seed};
+
+    proptest! {
+        #[test]
+        fn the_drawn_are_distinct_and_may_be_taken(
+            weights in proptest::collection::vec(1_u32..100, 1..20),
+            choices in 1_u32..=16, full in 0_usize..20, seed: u64,
+        ) {
+            let list: Vec<_> = weights.iter().map(|&w| Arc::new(Endpoint::new("e", w, 1))).collect();
+            let endpoints = Endpoints::new(list);
+            let full = full % weights.len();
+            prop_assert!(endpoints.list()[full].try_begin());
+            let mut candidates = Candidates::new(0.5);
+            candidates.refresh(&endpoints);
+            let (mut rng, mut balancer) = (Seed(seed).rng(), PowerOfChoices::new(&Config { choices, replacement: false }));
+            let tried = [(seed % 20) as u32];
+            for _ in 0..50 {
+                let view = candidates.view(&endpoints, &tried, Instant::START);
+                balancer.draw(&view, &mut rng);
+                let drawn = &balancer.drawn.indices[..balancer.drawn.len];
+                for (i, index) in drawn.iter().enumerate() {
+                    prop_assert!(view.may_take(*index) && !drawn[..i].contains(index));
+                }
+            }
+        }
+    }
+}

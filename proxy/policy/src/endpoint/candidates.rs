@@ -1,0 +1,109 @@
+//! What a worker chooses from: the indices of the endpoints that are ready, and the view that a balancer gets.
+//!
+//! The list is dense and sorted, so that a strategy can index it at random or walk it in order. When too few endpoints are
+//! ready, the health information itself is in doubt, or what is left would be buried under everybody's load: then
+//! all that do not drain are candidates (Envoy's panic threshold). Wrong answers from some beat no answer from all.
+
+use std::sync::Arc;
+
+use super::{Endpoint, Endpoints};
+use crate::Instant;
+
+/// One worker's list of the endpoints that may be picked.
+#[derive(Clone, Debug)]
+pub struct Candidates {
+    panic_threshold: f64,
+    generation: u64,
+    panic: bool,
+    ready: Vec<u32>,
+}
+
+impl Candidates {
+    /// An empty list; `panic_threshold` is the share of ready endpoints below which all are candidates (0 to 1; 0: never).
+    pub fn new(panic_threshold: f64) -> Self {
+        Self { panic_threshold, generation: u64::MAX, panic: false, ready: Vec::new() }
+    }
+
+    /// Brings the list up to date, if the generation has moved; whether it had. Allocates only when the list grows.
+    pub fn refresh(&mut self, endpoints: &Endpoints) -> bool {
+        // Read before the endpoints: what changes meanwhile moves it again, and is seen next time.
+        let generation = endpoints.generation();
+        if generation == self.generation {
+            return false;
+        }
+        self.generation = generation;
+        self.ready.clear();
+        let all = || (0_u32..).zip(endpoints.list());
+        self.ready.extend(all().filter(|(_, e)| e.is_ready()).map(|(index, _)| index));
+        let serving = all().filter(|(_, e)| !e.is_draining()).count();
+        self.panic = (self.ready.len() as f64) < self.panic_threshold * serving as f64;
+        if self.panic {
+            self.ready.clear();
+            self.ready.extend(all().filter(|(_, e)| !e.is_draining()).map(|(index, _)| index));
+        }
+        true
+    }
+
+    /// Whether so few are ready that all are candidates.
+    pub fn is_panic(&self) -> bool {
+        self.panic
+    }
+
+    /// The indices of the candidates, in rising order.
+    pub fn ready(&self) -> &[u32] {
+        &self.ready
+    }
+
+    /// The generation that the list was made from.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// What a balancer is given; `endpoints` is the set of the latest [`refresh`](Self::refresh).
+    pub fn view<'a>(
+        &'a self,
+        endpoints: &'a Endpoints,
+        tried: &'a [u32],
+        now: Instant,
+    ) -> View<'a> {
+        View {
+            endpoints: endpoints.list(),
+            ready: &self.ready,
+            generation: self.generation,
+            tried,
+            now,
+            key: None,
+        }
+    }
+}
+
+/// What a balancer sees of the endpoints when it picks one for a request.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// All endpoints of the upstream.
+    pub endpoints: &'a [Arc<Endpoint>],
+    /// The indices of those that may be picked, in rising order.
+    pub ready: &'a [u32],
+    /// The generation that `ready` was made from ([`Candidates::generation`], not a newer one: balancers
+    /// keep tables that they build from `ready`, and build them again when this number moves).
+    pub generation: u64,
+    /// The indices that were tried for this request already; few.
+    pub tried: &'a [u32],
+    /// Now.
+    pub now: Instant,
+    /// The request's hash key, for strategies that have an affinity to one.
+    pub key: Option<u64>,
+}
+
+impl View<'_> {
+    /// Whether this endpoint was not tried for the request yet and is below its limit.
+    pub fn may_take(&self, index: u32) -> bool {
+        !self.tried.contains(&index)
+            && self.endpoints.get(index as usize).is_some_and(|endpoint| !endpoint.is_full())
+    }
+
+    /// The weight of an endpoint; 1 when there is none at this index.
+    pub(crate) fn weight(&self, index: u32) -> u32 {
+        self.endpoints.get(index as usize).map_or(1, |endpoint| endpoint.weight)
+    }
+}

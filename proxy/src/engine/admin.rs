@@ -1,0 +1,196 @@
+//! The admin listener: what the proxy says of itself.
+//!
+//! `/proxy-stats` is for people and scripts (JSON), `/metrics` for Prometheus, `/healthz` for whoever runs us. It has a
+//! listener of its own, on loopback unless told otherwise, so that no client of the proxy can ever reach it, and it is
+//! served by hyper: here correctness matters and speed does not.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, sync::atomic::Ordering::Relaxed};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use net::{Clock, HyperTimer, Listener, Net, hyper_io};
+use serde_json::{Value, json};
+use tokio::{sync::watch, task::spawn_local};
+
+use super::{
+    prometheus,
+    server::{Phase, State},
+    stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats},
+    worker::Shared,
+};
+
+/// What the admin listener can see.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) state: watch::Receiver<State>,
+    pub(crate) clock: Clock,
+}
+
+impl View {
+    /// A counter, added up over the workers.
+    pub(crate) fn sum(&self, of: impl Fn(&WorkerStats) -> &Counter) -> u64 {
+        self.shared.stats.iter().map(|stats| of(stats).get()).sum()
+    }
+}
+
+/// Serves the admin listener until the runtime ends.
+pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, view: View) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            net.clock().sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let view = view.clone();
+        let timer = HyperTimer(*net.clock());
+        spawn_local(async move {
+            let service = service_fn(move |request| {
+                let response = answer(&view, &request);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            // What goes wrong on an admin connection concerns its client alone.
+            let _ = http1::Builder::new()
+                .timer(timer)
+                .serve_connection(hyper_io(stream), service)
+                .await;
+        });
+    }
+}
+
+fn answer(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET and HEAD\n".into());
+    }
+    match request.uri().path() {
+        "/proxy-stats" => {
+            let text = format!("{:#}\n", stats(view));
+            reply(StatusCode::OK, "application/json", text)
+        }
+        "/metrics" => {
+            let text = prometheus::encode(view);
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            reply(StatusCode::OK, kind, text)
+        }
+        "/healthz" => match view.state.borrow().phase {
+            Phase::Serving => reply(StatusCode::OK, "text/plain", "serving\n".into()),
+            Phase::Draining => {
+                reply(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".into())
+            }
+        },
+        _ => reply(
+            StatusCode::NOT_FOUND,
+            "text/plain",
+            "here are /proxy-stats, /metrics and /healthz\n".into(),
+        ),
+    }
+}
+
+fn reply(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    response
+}
+
+/// The figures as JSON.
+fn stats(view: &View) -> Value {
+    let named = |names: &[&str], counters: &dyn Fn(&WorkerStats) -> &[Counter]| {
+        let value = |index: usize| view.sum(|stats| &counters(stats)[index]);
+        names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| ((*name).to_owned(), json!(value(index))))
+            .collect::<serde_json::Map<_, _>>()
+    };
+    let uptime = view.clock.now().since(view.shared.started).as_secs_f64();
+    json!({
+        "uptime_s": uptime,
+        "workers": view.shared.stats.len(),
+        "phase": match view.state.borrow().phase {
+            Phase::Serving => "serving",
+            Phase::Draining => "draining",
+        },
+        "connections": {
+            "active": view.sum(|stats| &stats.connections_active),
+            "total": view.sum(|stats| &stats.connections_total),
+        },
+        "requests": {
+            "total": view.sum(|stats| &stats.requests),
+            "by_status": named(&["1xx", "2xx", "3xx", "4xx", "5xx"], &|stats| &stats.statuses),
+            "by_method": named(&METHODS, &|stats| &stats.methods),
+            "by_fault": named(&FAULTS, &|stats| &stats.faults),
+            "by_side": named(&["downstream", "upstream", "ours"], &|stats| &stats.sides),
+            "retries": view.sum(|stats| &stats.retries),
+            "retries_refused": view.sum(|stats| &stats.retries_refused),
+            "queued": view.sum(|stats| &stats.queued),
+            "upgrades": view.sum(|stats| &stats.upgrades),
+        },
+        "bytes": {
+            "received": view.sum(|stats| &stats.bytes_received),
+            "sent": view.sum(|stats| &stats.bytes_sent),
+        },
+        "latency_ms": latency(view),
+        "upstream": {
+            "connects": view.sum(|stats| &stats.upstream_connects),
+            "reuses": view.sum(|stats| &stats.upstream_reuses),
+            "waiting": view.state.borrow().upstream.waiting.waiting(),
+        },
+        "endpoints": endpoints(view),
+    })
+}
+
+/// Mean and quantiles; a quantile is the upper bound of its bucket.
+fn latency(view: &View) -> Value {
+    let counts: Vec<u64> =
+        (0..LATENCY_BUCKETS).map(|index| view.sum(|stats| &stats.latency[index])).collect();
+    let total: u64 = counts.iter().sum();
+    let quantile = |q: f64| {
+        let mut left = (q * total as f64).ceil() as u64;
+        let bucket = counts.iter().position(|count| {
+            let inside = left <= *count;
+            left = left.saturating_sub(*count);
+            inside
+        });
+        bucket.filter(|_| total > 0).map(|index| (1_u64 << index) as f64 / 1e3)
+    };
+    let mean = view.sum(|stats| &stats.latency_sum) as f64 / 1e6 / total.max(1) as f64;
+    json!({
+        "mean": (total > 0).then_some(mean),
+        "p50_at_most": quantile(0.5),
+        "p90_at_most": quantile(0.9),
+        "p99_at_most": quantile(0.99),
+    })
+}
+
+fn endpoints(view: &View) -> Value {
+    let state = view.state.borrow();
+    let both = state.upstream.endpoints.list().iter().zip(&state.upstream.sites);
+    both.map(|(endpoint, site)| {
+        let condition = match endpoint {
+            _ if endpoint.is_draining() => "draining",
+            _ if !endpoint.is_up() => "down",
+            _ if endpoint.is_ejected() => "ejected",
+            _ => "ready",
+        };
+        json!({
+            "name": endpoint.name,
+            "address": socket(site.address),
+            "weight": endpoint.weight,
+            "state": condition,
+            "in_flight": endpoint.in_flight(),
+            "requests": endpoint.requests(),
+            "failures": endpoint.failures(),
+            "ejections": endpoint.times_ejected(),
+            "connections": site.connections.load(Relaxed),
+        })
+    })
+    .collect()
+}
+
+fn socket(address: SocketAddr) -> String {
+    address.to_string()
+}

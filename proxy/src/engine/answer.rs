@@ -1,0 +1,95 @@
+//! The end of a request: our own answer where nobody else gave one, the count, and the log.
+
+use std::{future::poll_fn, io, task::Poll};
+
+use http1::Method;
+use net::Net;
+
+use super::{
+    access_log,
+    exchange::{After, Exchange},
+    fault::Fault,
+    forward::Persistence,
+};
+use crate::config::AccessLog;
+
+impl<N: Net> Exchange<'_, N> {
+    /// Answers in the endpoint's place if nobody has answered yet; then counts and logs.
+    pub(super) async fn conclude(&mut self, result: Result<After, Fault>) -> After {
+        let (after, fault) = match result {
+            Ok(after) => (after, None),
+            Err(fault) if self.status.is_some() => (After::Reset, Some(fault)),
+            Err(fault) if matches!(fault, Fault::ClientGone) => (After::Close, Some(fault)),
+            Err(fault) => (self.refuse(&fault).await, Some(fault)),
+        };
+        let status = match (&fault, self.status) {
+            (Some(Fault::ClientGone | Fault::ClientStalled), _) => 499,
+            (_, Some(status)) => status,
+            (Some(fault), None) => fault.status(),
+            (None, None) => 0,
+        };
+        let spent = self.worker.clock.now().since(self.begun);
+        let stats = &self.worker.stats;
+        stats.bytes_received.add(self.pad.upload.bytes());
+        stats.bytes_sent.add(self.pad.download.bytes());
+        let nanos = policy::time::nanos(spent);
+        stats.count(self.pad.request.method(), status, fault.as_ref(), nanos);
+        if self.setup.config.access_log != AccessLog::Off {
+            access_log::write(&access_log::Entry {
+                client: self.client.address,
+                head: &self.pad.request,
+                status,
+                fault: fault.as_ref(),
+                received: self.pad.upload.bytes(),
+                sent: self.pad.download.bytes(),
+                spent,
+                endpoint: self
+                    .endpoint
+                    .map(|index| &*self.setup.upstream.shared.sites[index as usize].authority),
+                retries: self.retries,
+            });
+        }
+        after
+    }
+
+    /// Sends an answer of our own.
+    async fn refuse(&mut self, fault: &Fault) -> After {
+        let request = &self.pad.request;
+        let keep = self.pad.upload.is_received()
+            && request.keep_alive()
+            && !matches!(fault, Fault::BadRequest(_) | Fault::HeadTimeout)
+            && !self.worker.draining.get();
+        let persistence = Persistence::of(request.version(), keep);
+        let body = match request.method() {
+            Method::Head => None,
+            _ => Some(format!("{} {fault}\n", fault.status())),
+        };
+        let out = self.client.channel.out();
+        http1::encode::status_line(out, fault.status());
+        let name = self.setup.signature.pseudonym();
+        let proxy_status = format!("{name}; error={}", fault.error_type());
+        http1::encode::field(out, b"Proxy-Status", proxy_status.as_bytes());
+        if fault.status() == 405 {
+            http1::encode::field(out, b"Allow", b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
+        }
+        self.worker.with_date(|date| http1::encode::field(out, b"Date", date));
+        http1::encode::field(out, b"Content-Type", b"text/plain; charset=utf-8");
+        http1::encode::content_length(out, body.as_ref().map_or(0, |body| body.len() as u64));
+        persistence.write(out);
+        http1::encode::end(out);
+        out.extend_from_slice(body.unwrap_or_default().as_bytes());
+        self.status = Some(fault.status());
+        let deadline = self.worker.clock.now() + self.setup.config.timeouts.stream_idle.0;
+        let client = &mut *self.client;
+        let sent = poll_fn(|cx| match client.timer.poll_at(cx, deadline) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => client.channel.poll_flush(cx),
+        })
+        .await;
+        match (sent, keep) {
+            (Err(_), _) => After::Reset,
+            (Ok(()), true) => After::KeepAlive,
+            (Ok(()), false) => After::Linger,
+        }
+    }
+}

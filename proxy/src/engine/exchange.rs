@@ -1,0 +1,271 @@
+//! The path of one request, top to bottom.
+//!
+//! ```text
+//! balance → connect or reuse → send → (wait for the head | retry) → deliver → give back → log + count
+//! ```
+//!
+//! The connection to the endpoint is polled in the task of its client's connection: no channel and no wake-up
+//! lies between the two, dropping one drops the other, and back-pressure comes by itself. Each phase is a poll
+//! function over both connections at once, so that a body may still go up while its response comes down.
+
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use http1::{Framing, Method, Version};
+use net::Net;
+use policy::{Instant, endpoint::Outcome};
+
+use super::{
+    connection::Client,
+    fault::{Fault, Side},
+    forward::{Persistence, ResponseWay},
+    pool::Connection,
+    relay::{Broken, Encoding},
+    tunnel,
+    worker::{Pad, Setup, Worker},
+};
+
+/// What becomes of the client's connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It waits for the next request.
+    KeepAlive,
+    /// It ends.
+    Close,
+    /// It ends, but the client may still be sending.
+    Linger,
+    /// It is cut, because a message broke off that cannot be ended otherwise.
+    Reset,
+}
+
+/// Serves the request whose head is in the pad.
+pub(crate) async fn exchange<N: Net>(
+    worker: &Rc<Worker<N>>,
+    client: &mut Client<N>,
+    pad: &mut Pad,
+) -> After {
+    let setup = worker.setup();
+    let framing = pad.request.framing();
+    let encoding = match framing {
+        Framing::Chunked => Encoding::Chunked,
+        _ => Encoding::Verbatim,
+    };
+    pad.upload.reset(framing, encoding);
+    pad.replay.reset(match pad.request.method().is_idempotent() {
+        true => setup.config.limits.replay.0 as usize,
+        false => 0,
+    });
+    client.channel.equip(&worker.buffers);
+    let begun = worker.clock.now();
+    let mut exchange = Exchange {
+        worker,
+        setup: &setup,
+        client,
+        pad,
+        begun,
+        endpoint: None,
+        status: None,
+        retries: 0,
+        sending: Sending::UnderWay,
+        deadline: Instant::NEVER,
+        progress: 0,
+    };
+    let result = exchange.serve().await;
+    exchange.conclude(result).await
+}
+
+/// Answers a request whose head was refused.
+pub(crate) async fn refuse_head<N: Net>(
+    worker: &Rc<Worker<N>>,
+    client: &mut Client<N>,
+    pad: &mut Pad,
+    fault: Fault,
+) {
+    let setup = worker.setup();
+    let begun = worker.clock.now();
+    pad.upload.reset(Framing::Empty, Encoding::Verbatim);
+    let mut exchange = Exchange {
+        worker,
+        setup: &setup,
+        client,
+        pad,
+        begun,
+        endpoint: None,
+        status: None,
+        retries: 0,
+        sending: Sending::UnderWay,
+        deadline: Instant::NEVER,
+        progress: 0,
+    };
+    exchange.conclude(Err(fault)).await;
+}
+
+/// How far sending a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// It goes on.
+    UnderWay,
+    /// All of it was sent.
+    Done,
+    /// The endpoint takes no more; it may have answered nevertheless.
+    Stuck,
+}
+
+/// A request being served.
+pub(super) struct Exchange<'a, N: Net> {
+    pub(super) worker: &'a Rc<Worker<N>>,
+    pub(super) setup: &'a Rc<Setup<N::Stream>>,
+    pub(super) client: &'a mut Client<N>,
+    pub(super) pad: &'a mut Pad,
+    pub(super) begun: Instant,
+    /// The endpoint that was tried last.
+    pub(super) endpoint: Option<u32>,
+    /// The status that the client was told, once it was told one.
+    pub(super) status: Option<u16>,
+    pub(super) retries: u32,
+    /// How far sending has come, in the present try.
+    pub(super) sending: Sending,
+    /// When the present phase has lasted too long.
+    pub(super) deadline: Instant,
+    /// How much had passed when the deadline was set.
+    pub(super) progress: u64,
+}
+
+impl<N: Net> Exchange<'_, N> {
+    async fn serve(&mut self) -> Result<After, Fault> {
+        if matches!(self.pad.request.method(), Method::Connect | Method::Trace) {
+            return Err(Fault::MethodRefused);
+        }
+        self.setup.upstream.budget.borrow_mut().on_request(self.begun);
+        let (mut connection, lease) = self.reach().await?;
+        if self.pad.response.status() == 101 {
+            self.deliver_head(Encoding::Verbatim, Persistence::Keep);
+            self.worker.stats.upgrades.add(1);
+            let ended = tunnel::tunnel(self.worker, self.client, self.pad, &mut connection).await;
+            lease.finish(Outcome::Success, self.worker.clock.now());
+            return ended.map(|()| After::Close);
+        }
+        let after = self.deliver(&mut connection).await;
+        let now = self.worker.clock.now();
+        let outcome = match &after {
+            Ok(_) => outcome_of(self.pad.response.status()),
+            Err(fault) => outcome_of_fault(fault),
+        };
+        lease.finish(outcome, now);
+        if after.is_ok() && self.is_reusable(&connection) {
+            self.setup.upstream.pool.give(connection, now, &self.worker.buffers);
+        }
+        after
+    }
+
+    /// Sends the response to the client, and the rest of the request to the endpoint meanwhile.
+    async fn deliver(&mut self, connection: &mut Connection<N::Stream>) -> Result<After, Fault> {
+        let version = self.pad.request.version();
+        let framing = self.pad.response.framing(self.pad.request.method());
+        let (encoding, ends) = match (framing, version) {
+            (Framing::Empty | Framing::Length(_), _) => (Encoding::Verbatim, false),
+            (Framing::Chunked | Framing::UntilClose, Version::Http11) => (Encoding::Chunked, false),
+            (Framing::Chunked | Framing::UntilClose, Version::Http10) => (Encoding::Verbatim, true),
+        };
+        let keep = self.pad.request.keep_alive()
+            && !ends
+            && self.pad.upload.is_received()
+            && !self.worker.draining.get();
+        self.deliver_head(encoding, Persistence::of(version, keep));
+        self.pad.download.reset(framing, encoding);
+        self.progress = u64::MAX;
+        poll_fn(|cx| self.poll_deliver(cx, connection)).await?;
+        Ok(match (keep, self.pad.upload.is_received()) {
+            (true, _) => After::KeepAlive,
+            (false, true) => After::Close,
+            (false, false) => After::Linger,
+        })
+    }
+
+    fn deliver_head(&mut self, encoding: Encoding, persistence: Persistence) {
+        let Self { worker, setup, client, pad, .. } = self;
+        worker.with_date(|date| {
+            let way = ResponseWay { encoding, persistence, date };
+            setup.signature.response(client.channel.out(), &pad.response, &way);
+        });
+        self.status = Some(self.pad.response.status());
+    }
+
+    fn poll_deliver(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection<N::Stream>,
+    ) -> Poll<Result<(), Fault>> {
+        let worker = self.worker;
+        let scratch = &mut *worker.scratch.borrow_mut();
+        let (client, endpoint) = (&mut self.client.channel, &mut connection.channel);
+        match self.pad.download.poll(cx, endpoint, client, scratch, None) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(Broken::Receiver)) => return Poll::Ready(Err(Fault::ClientGone)),
+            Poll::Ready(Err(Broken::Sender)) => return Poll::Ready(Err(Fault::ClosedMidResponse)),
+            Poll::Ready(Err(Broken::Framing(error))) => {
+                return Poll::Ready(Err(Fault::BadResponse(error)));
+            }
+            Poll::Pending => {}
+        }
+        if self.sending == Sending::UnderWay {
+            match self.pad.upload.poll(cx, client, endpoint, scratch, None) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.sending = Sending::Done,
+                Poll::Ready(Err(Broken::Sender)) => return Poll::Ready(Err(Fault::ClientGone)),
+                // The response that is under way counts, whatever became of the rest of the request.
+                Poll::Ready(Err(_)) => self.sending = Sending::Stuck,
+            }
+        }
+        if self.pad.upload.is_received() && self.client.poll_gone(cx, scratch).is_ready() {
+            return Poll::Ready(Err(Fault::ClientGone));
+        }
+        self.move_deadline(connection);
+        self.client.timer.poll_at(cx, self.deadline).map(|()| {
+            Err(match self.client.channel.waiting() > 0 {
+                true => Fault::ClientStalled,
+                false => Fault::ResponseStalled,
+            })
+        })
+    }
+
+    /// A body may pause for so long: the deadline moves with each byte that goes through.
+    pub(super) fn move_deadline(&mut self, connection: &Connection<N::Stream>) {
+        let waiting = connection.channel.waiting() + self.client.channel.waiting();
+        let passed = self.pad.upload.bytes() + self.pad.download.bytes();
+        let progress = passed.wrapping_mul(1 << 20).wrapping_add(waiting as u64);
+        if progress != self.progress {
+            self.progress = progress;
+            let timeouts = &self.setup.config.timeouts;
+            // A client that expects 100 sends nothing until the endpoint, or we, have answered.
+            let silent = self.pad.request.expects_continue() && self.pad.upload.bytes() == 0;
+            let limit = if silent { timeouts.response_head } else { timeouts.stream_idle };
+            self.deadline = self.worker.clock.now() + limit.0;
+        }
+    }
+
+    /// Whether the connection can serve another request.
+    fn is_reusable(&self, connection: &Connection<N::Stream>) -> bool {
+        self.sending == Sending::Done
+            && self.pad.response.keep_alive()
+            && self.pad.response.framing(self.pad.request.method()) != Framing::UntilClose
+            && connection.channel.is_clean()
+    }
+}
+
+/// What the endpoint's answer says of the endpoint.
+fn outcome_of(status: u16) -> Outcome {
+    if status >= 500 { Outcome::Failure } else { Outcome::Success }
+}
+
+/// What the fault says of the endpoint: nothing, unless it is the endpoint's.
+pub(super) fn outcome_of_fault(fault: &Fault) -> Outcome {
+    match fault.side() {
+        // A connection that was closed while idle is no failure: every keep-alive ends some time.
+        Side::Upstream if !matches!(fault, Fault::ReusedClosed) => Outcome::Failure,
+        _ => Outcome::Cancelled,
+    }
+}

@@ -1,0 +1,217 @@
+//! Heads on their way: what is dropped, what is added, and what is rewritten.
+//!
+//! RFC 9110, section 7.6: fields for one hop only end here, `Via` is added on both ways. Who the client is goes into
+//! `X-Forwarded-*` and `Forwarded` (RFC 7239): appended to what a trusted peer says, instead of what anybody else says.
+//! The framing fields are written anew, because each side has a framing of its own.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http1::{FieldRef, Framing, Name, RequestHead, ResponseHead, Version, encode};
+
+use super::relay::Encoding;
+use crate::config::{ForwardingConfig, HostHeader};
+
+/// What our own fields say, made once for a configuration.
+#[derive(Debug)]
+pub(crate) struct Signature {
+    config: ForwardingConfig,
+    /// `Via: 1.1 name CR LF`.
+    via: Vec<u8>,
+}
+
+/// Who the client is, made once for a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    text: Box<str>,
+    bracketed: bool,
+    /// Whether its own word on who the client is counts.
+    trusted: bool,
+}
+
+impl Signature {
+    pub(crate) fn new(config: &ForwardingConfig) -> Self {
+        let via = format!("Via: 1.1 {}\r\n", config.pseudonym).into_bytes();
+        Self { config: config.clone(), via }
+    }
+
+    /// Our name.
+    pub(crate) fn pseudonym(&self) -> &str {
+        &self.config.pseudonym
+    }
+
+    /// What is known of the client at `address`.
+    pub(crate) fn peer(&self, address: SocketAddr) -> Peer {
+        let ip = address.ip().to_canonical();
+        Peer {
+            text: ip.to_string().into_boxed_str(),
+            bracketed: matches!(ip, IpAddr::V6(_)),
+            trusted: self.config.trusts(ip),
+        }
+    }
+
+    /// The protocol that the client may upgrade to and asks for, if any.
+    pub(crate) fn upgrade<'a>(&self, head: &'a RequestHead) -> Option<&'a [u8]> {
+        let asked = head.upgrade()?;
+        let allowed =
+            self.config.upgrades.iter().any(|name| asked.eq_ignore_ascii_case(name.as_bytes()));
+        allowed.then_some(asked)
+    }
+
+    /// Writes the head that goes to the endpoint named `authority`.
+    pub(crate) fn request(
+        &self,
+        out: &mut Vec<u8>,
+        head: &RequestHead,
+        peer: &Peer,
+        authority: &[u8],
+    ) {
+        encode::request_line(out, head.method_bytes(), head.target());
+        let host = match self.config.host {
+            HostHeader::Client if !head.host().is_empty() => head.host(),
+            HostHeader::Client | HostHeader::Endpoint => authority,
+        };
+        encode::field(out, b"Host", host);
+        for field in head.end_to_end() {
+            match field.known {
+                Some(Name::Host) => {}
+                Some(
+                    Name::XForwardedFor
+                    | Name::XForwardedProto
+                    | Name::XForwardedHost
+                    | Name::Forwarded,
+                ) if self.replaces(field, peer) => {}
+                _ => encode::field(out, field.name, field.value),
+            }
+        }
+        if head.framing() == Framing::Chunked {
+            encode::chunked(out);
+        }
+        if head.has_te_trailers() {
+            encode::field(out, b"TE", b"trailers");
+            encode::field(out, b"Connection", b"TE");
+        }
+        out.extend_from_slice(&self.via);
+        if self.config.x_forwarded {
+            self.x_forwarded(out, head, peer);
+        }
+        if self.config.forwarded {
+            forwarded(out, head, peer);
+        }
+        if let Some(protocol) = self.upgrade(head) {
+            encode::field(out, b"Connection", b"upgrade");
+            encode::field(out, b"Upgrade", protocol);
+        }
+        encode::end(out);
+    }
+
+    /// Whether the client's own field is left out, because it is not believed or is written anew below.
+    fn replaces(&self, field: FieldRef<'_>, peer: &Peer) -> bool {
+        !peer.trusted || (self.config.x_forwarded && field.known == Some(Name::XForwardedFor))
+    }
+
+    fn x_forwarded(&self, out: &mut Vec<u8>, head: &RequestHead, peer: &Peer) {
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        if peer.trusted {
+            for earlier in head.get_all(Name::XForwardedFor) {
+                out.extend_from_slice(earlier);
+                out.extend_from_slice(b", ");
+            }
+        }
+        out.extend_from_slice(peer.text.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        if !(peer.trusted && head.get(Name::XForwardedProto).is_some()) {
+            encode::field(out, b"X-Forwarded-Proto", b"http");
+        }
+        let told = peer.trusted && head.get(Name::XForwardedHost).is_some();
+        if !told && !head.host().is_empty() {
+            encode::field(out, b"X-Forwarded-Host", head.host());
+        }
+    }
+
+    /// Writes the head that goes to the client.
+    pub(crate) fn response(&self, out: &mut Vec<u8>, head: &ResponseHead, way: &ResponseWay<'_>) {
+        encode::status_line_with_reason(out, head.status(), head.reason());
+        let mut dated = false;
+        for field in head.end_to_end() {
+            match field.known {
+                // Chunks and a length exclude each other; HEAD and 304 may state a length without a body.
+                Some(Name::ContentLength) if way.encoding == Encoding::Chunked => {}
+                known => {
+                    dated |= known == Some(Name::Date);
+                    encode::field(out, field.name, field.value);
+                }
+            }
+        }
+        if way.encoding == Encoding::Chunked {
+            encode::chunked(out);
+        }
+        if !dated && !head.is_informational() {
+            encode::field(out, b"Date", way.date);
+        }
+        out.extend_from_slice(&self.via);
+        if let Some(protocol) = head.upgrade().filter(|_| head.status() == 101) {
+            encode::field(out, b"Connection", b"upgrade");
+            encode::field(out, b"Upgrade", protocol);
+        } else if !head.is_informational() {
+            way.persistence.write(out);
+        }
+        encode::end(out);
+    }
+}
+
+/// How a response goes to the client.
+#[derive(Debug)]
+pub(crate) struct ResponseWay<'a> {
+    pub(crate) encoding: Encoding,
+    pub(crate) persistence: Persistence,
+    /// The date, should the endpoint have sent none.
+    pub(crate) date: &'a [u8],
+}
+
+/// Whether the client's connection goes on, and whether that has to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// It goes on, as is usual.
+    Keep,
+    /// It goes on, and an HTTP/1.0 client must be told.
+    KeepAndSay,
+    /// It ends after this response.
+    Close,
+}
+
+impl Persistence {
+    /// What holds for a client of this version that wants, or does not want, to go on.
+    pub(crate) fn of(version: Version, wanted: bool) -> Self {
+        match (wanted, version) {
+            (false, _) => Self::Close,
+            (true, Version::Http10) => Self::KeepAndSay,
+            (true, Version::Http11) => Self::Keep,
+        }
+    }
+
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Keep => {}
+            Self::KeepAndSay => encode::field(out, b"Connection", b"keep-alive"),
+            Self::Close => encode::field(out, b"Connection", b"close"),
+        }
+    }
+}
+
+fn forwarded(out: &mut Vec<u8>, head: &RequestHead, peer: &Peer) {
+    out.extend_from_slice(b"Forwarded: for=");
+    if peer.bracketed {
+        out.extend_from_slice(b"\"[");
+        out.extend_from_slice(peer.text.as_bytes());
+        out.extend_from_slice(b"]\"");
+    } else {
+        out.extend_from_slice(peer.text.as_bytes());
+    }
+    // An authority has neither quotes nor backslashes: the codec has made sure of that.
+    if !head.host().is_empty() {
+        out.extend_from_slice(b";host=\"");
+        out.extend_from_slice(head.host());
+        out.push(b'"');
+    }
+    out.extend_from_slice(b";proto=http\r\n");
+}

@@ -1,0 +1,44 @@
+//! The engine: the effects to the decisions of [`policy`].
+//!
+//! Read it in the order in which a request meets it:
+//!
+//! | file | what |
+//! |---|---|
+//! | `server` | workers, and what is in force |
+//! | `connection` | a client's connection, from request to request |
+//! | `exchange` | the path of one request |
+//! | `reach` | its middle: an endpoint that answers, and retries |
+//! | `answer` | its end: our own answers, the count and the log |
+//! | `upstream`, `pool` | which endpoint, and over which connection |
+//! | `forward` | heads: what is dropped, added and rewritten |
+//! | `relay`, `channel` | bodies, and the connections that they pass through |
+//! | `tunnel` | what comes after an upgrade |
+//! | `probe` | active health checks |
+//! | `fault` | what can go wrong, and whose it is |
+//! | `worker` | what a worker has of its own |
+//! | `stats`, `access_log`, `admin` | what is counted, said and shown |
+
+mod access_log;
+mod admin;
+mod answer;
+mod channel;
+mod connection;
+mod exchange;
+mod fault;
+mod forward;
+mod pool;
+mod probe;
+mod prometheus;
+mod reach;
+mod relay;
+mod server;
+mod stats;
+mod tunnel;
+mod upstream;
+mod worker;
+
+pub use fault::{Fault, Side};
+pub use server::{Phase, Proxy, StartError, State, WorkerArguments, run_worker};
+pub use stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats};
+pub use upstream::{Site, UpstreamShared};
+pub use worker::Shared;

@@ -1,0 +1,154 @@
+//! The same figures for Prometheus, as OpenMetrics text.
+//!
+//! The counters live in the workers; a collector reads them when somebody asks, so that nothing is counted twice. Labels
+//! are bounded: methods, fault names and endpoints of the configuration, never what a client sent.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::{Registry, Unit},
+};
+
+use super::{
+    admin::View,
+    stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats},
+};
+
+/// All figures as OpenMetrics text.
+pub(crate) fn encode(view: &View) -> String {
+    let mut registry = Registry::with_prefix("proxy");
+    registry.register_collector(Box::new(Figures(view.clone())));
+    let mut text = String::new();
+    // Writing to a string fails only if a collector does, and ours does not.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+    text
+}
+
+#[derive(Debug)]
+struct Figures(View);
+
+type Named<'a> = (&'a str, &'a str, fn(&WorkerStats) -> &Counter);
+
+const COUNTERS: [Named<'_>; 10] = [
+    ("requests", "Requests that ended", |stats| &stats.requests),
+    ("client_connections", "Client connections accepted", |stats| &stats.connections_total),
+    ("request_body_bytes", "Bytes of request bodies", |stats| &stats.bytes_received),
+    ("response_body_bytes", "Bytes of response bodies", |stats| &stats.bytes_sent),
+    ("upstream_connects", "Connections opened to endpoints", |stats| &stats.upstream_connects),
+    ("upstream_reuses", "Requests over a reused connection", |stats| &stats.upstream_reuses),
+    ("retries", "Requests sent a second time", |stats| &stats.retries),
+    ("retries_refused", "Retries that the budget refused", |stats| &stats.retries_refused),
+    ("upgrades", "Connections that changed protocol", |stats| &stats.upgrades),
+    ("queued", "Requests that waited for an endpoint with room", |stats| &stats.queued),
+];
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let view = &self.0;
+        for (name, help, of) in COUNTERS {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(view.sum(of)).encode(metric)?;
+        }
+        let active = view.sum(|stats| &stats.connections_active);
+        gauge(&mut encoder, "client_connections_active", "Open client connections", active)?;
+        let uptime = view.clock.now().since(view.shared.started).as_secs();
+        gauge(&mut encoder, "uptime_seconds", "Time since the proxy started", uptime)?;
+        self.families(&mut encoder)?;
+        self.endpoints(&mut encoder)?;
+        self.latency(&mut encoder)
+    }
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> Result<(), std::fmt::Error> {
+    let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(value as i64).encode(metric)
+}
+
+fn family<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help, label): (&str, &str, &str),
+    kind: MetricType,
+    values: impl Iterator<Item = (&'a str, u64)>,
+) -> Result<(), std::fmt::Error> {
+    let mut metric: MetricEncoder<'_> = encoder.encode_descriptor(name, help, None, kind)?;
+    for (value_of_label, value) in values {
+        let labels = [(label, value_of_label)];
+        let labelled = metric.encode_family(&labels)?;
+        match kind {
+            MetricType::Gauge => ConstGauge::new(value as i64).encode(labelled)?,
+            _ => ConstCounter::new(value).encode(labelled)?,
+        }
+    }
+    Ok(())
+}
+
+impl Figures {
+    fn families(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let view = &self.0;
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().enumerate();
+        let values = classes.map(|(i, name)| (name, view.sum(|stats| &stats.statuses[i])));
+        let what = ("responses", "Responses by status class", "class");
+        family(encoder, what, MetricType::Counter, values)?;
+        let methods = METHODS.into_iter().enumerate();
+        let values = methods.map(|(i, name)| (name, view.sum(|stats| &stats.methods[i])));
+        let what = ("requests_by_method", "Requests by method", "method");
+        family(encoder, what, MetricType::Counter, values)?;
+        let faults = FAULTS.into_iter().enumerate();
+        let values = faults.map(|(i, name)| (name, view.sum(|stats| &stats.faults[i])));
+        let what = ("faults", "Requests that ended with a fault", "fault");
+        family(encoder, what, MetricType::Counter, values)
+    }
+
+    fn endpoints(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let state = self.0.state.borrow();
+        let list = state.upstream.endpoints.list();
+        let of = |figure: fn(&policy::endpoint::Endpoint) -> u64| {
+            list.iter().map(move |endpoint| (endpoint.name.as_str(), figure(endpoint)))
+        };
+        let what = ("endpoint_requests", "Requests sent to the endpoint", "endpoint");
+        family(encoder, what, MetricType::Counter, of(|endpoint| endpoint.requests()))?;
+        let what = ("endpoint_failures", "Requests that failed at the endpoint", "endpoint");
+        family(encoder, what, MetricType::Counter, of(|endpoint| endpoint.failures()))?;
+        let what = ("endpoint_ejections", "Ejections of the endpoint", "endpoint");
+        family(encoder, what, MetricType::Counter, of(|endpoint| u64::from(endpoint.times_ejected())))?;
+        let what = ("endpoint_in_flight", "Requests in flight at the endpoint", "endpoint");
+        family(encoder, what, MetricType::Gauge, of(|endpoint| u64::from(endpoint.in_flight())))?;
+        let what = ("endpoint_ready", "1 when the endpoint may be chosen", "endpoint");
+        family(encoder, what, MetricType::Gauge, of(|endpoint| u64::from(endpoint.is_ready())))?;
+        let connections = state.upstream.sites.iter().map(|site| site.connections.load(Relaxed));
+        let values = list.iter().zip(connections);
+        let what = ("endpoint_connections", "Open connections to the endpoint", "endpoint");
+        let values = values.map(|(endpoint, count)| (endpoint.name.as_str(), u64::from(count)));
+        family(encoder, what, MetricType::Gauge, values)
+    }
+
+    fn latency(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let view = &self.0;
+        let buckets: Vec<(f64, u64)> = (0..LATENCY_BUCKETS)
+            .map(|index| {
+                let bound = match index + 1 < LATENCY_BUCKETS {
+                    true => (1_u64 << index) as f64 / 1e6,
+                    false => f64::MAX,
+                };
+                (bound, view.sum(|stats| &stats.latency[index]))
+            })
+            .collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let sum = view.sum(|stats| &stats.latency_sum) as f64 / 1e9;
+        let mut metric: MetricEncoder<'_> = encoder.encode_descriptor(
+            "request_duration",
+            "Time from a request's head to the end of its response",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        metric.encode_histogram::<[(&str, &str); 0]>(sum, count, &buckets, None)
+    }
+}

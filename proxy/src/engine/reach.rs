@@ -1,0 +1,341 @@
+//! Finding an endpoint that answers: the middle of [`exchange`](super::exchange).
+//!
+//! ```text
+//! pick (or wait in the queue) → reuse or connect → send → wait for the head → retry, or done
+//! ```
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    task::{Context, Poll},
+};
+
+use http1::Version;
+use net::Net;
+use policy::{
+    endpoint::Outcome,
+    retry::{Body, Decision, Failure, Idempotence},
+};
+
+use super::{
+    exchange::{Exchange, Sending, outcome_of_fault},
+    fault::{Fault, Side},
+    forward::{Persistence, ResponseWay},
+    pool::Connection,
+    relay::{Broken, Encoding},
+    upstream::{Lease, Pick},
+    worker::Pad,
+};
+
+impl<N: Net> Exchange<'_, N> {
+    /// Finds an endpoint that answers, and its response's head.
+    pub(super) async fn reach(&mut self) -> Result<(Connection<N::Stream>, Lease<N::Stream>), Fault> {
+        let mut last = None;
+        loop {
+            let lease = match (self.acquire().await, last.take()) {
+                (Ok(lease), _) => lease,
+                // No other endpoint is left: what the last one did is what the client should know.
+                (Err(Fault::NoEndpoint), Some(fault)) => return Err(fault),
+                (Err(fault), _) => return Err(fault),
+            };
+            self.endpoint = Some(lease.index);
+            let (failure, fault) = match self.attempt(lease.index).await {
+                Ok(connection) => {
+                    let status = self.pad.response.status();
+                    let failure = Failure::Status(status);
+                    if status < 400 || !self.may_retry(failure) {
+                        return Ok((connection, lease));
+                    }
+                    (failure, None)
+                }
+                Err(fault) => (failure_of(&fault), Some(fault)),
+            };
+            let index = lease.index;
+            let now = self.worker.clock.now();
+            match fault {
+                None => lease.finish(Outcome::Failure, now),
+                Some(fault) => {
+                    lease.finish(outcome_of_fault(&fault), now);
+                    if fault.side() != Side::Upstream || !self.may_retry(failure) {
+                        return Err(fault);
+                    }
+                    last = Some(fault);
+                }
+            }
+            if failure == Failure::ReusedClosed {
+                // The endpoint is not to blame, and its other idle connections have died with this one.
+                self.setup.upstream.pool.forget(index);
+            } else {
+                self.retries += 1;
+                self.pad.tried.push(index);
+            }
+            self.worker.stats.retries.add(1);
+        }
+    }
+
+    /// Whether the request may be sent again after this; takes it from the budget if so.
+    fn may_retry(&mut self, failure: Failure) -> bool {
+        let idempotence = match self.pad.request.method().is_idempotent() {
+            true => Idempotence::Idempotent,
+            false => Idempotence::NonIdempotent,
+        };
+        let body = match self.pad.upload.bytes() == 0 || self.pad.replay.is_complete() {
+            true => Body::Replayable,
+            false => Body::Gone,
+        };
+        let retry = &self.setup.config.retry;
+        if retry.decide(failure, idempotence, body, self.retries) != Decision::Retry {
+            return false;
+        }
+        let granted =
+            self.setup.upstream.budget.borrow_mut().try_retry(self.worker.clock.now());
+        if !granted {
+            self.worker.stats.retries_refused.add(1);
+        }
+        granted
+    }
+
+    /// A place at an endpoint; waits in the queue while all are at their limit.
+    async fn acquire(&mut self) -> Result<Lease<N::Stream>, Fault> {
+        let upstream = &self.setup.upstream;
+        let now = self.worker.clock.now();
+        let pick = |now| match upstream.pick(&self.pad.tried, now) {
+            Pick::Taken(index) => Some(Ok(Lease::new(upstream, index, now))),
+            Pick::None => Some(Err(Fault::NoEndpoint)),
+            Pick::AllFull => None,
+        };
+        if let Some(result) = pick(now) {
+            return result;
+        }
+        let queue = &self.setup.config.queue;
+        let waiting = &upstream.shared.waiting;
+        if !waiting.try_enter(queue) {
+            return Err(Fault::QueueFull);
+        }
+        let _place = scopeguard(|| waiting.leave());
+        self.worker.stats.queued.add(1);
+        let deadline = now + queue.timeout.0;
+        loop {
+            let mut room = pin!(upstream.shared.room.notified());
+            room.as_mut().enable();
+            if let Some(result) = pick(self.worker.clock.now()) {
+                return result;
+            }
+            let client = &mut *self.client;
+            let upload = &self.pad.upload;
+            poll_fn(|cx| {
+                if room.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Ok(()));
+                }
+                let scratch = &mut *self.worker.scratch.borrow_mut();
+                if upload.is_received() && client.poll_gone(cx, scratch).is_ready() {
+                    return Poll::Ready(Err(Fault::ClientGone));
+                }
+                client.timer.poll_at(cx, deadline).map(|()| Err(Fault::QueueTimeout))
+            })
+            .await?;
+        }
+    }
+
+    /// Sends the request to endpoint `index` and waits for the head of its response.
+    async fn attempt(&mut self, index: u32) -> Result<Connection<N::Stream>, Fault> {
+        let mut connection = match self.reuse(index).await {
+            Some(connection) => {
+                self.worker.stats.upstream_reuses.add(1);
+                connection
+            }
+            None => self.connect(index).await?,
+        };
+        connection.channel.equip(&self.worker.buffers);
+        let site = &self.setup.upstream.shared.sites[index as usize];
+        self.setup.signature.request(
+            connection.channel.out(),
+            &self.pad.request,
+            &self.client.peer,
+            site.authority.as_bytes(),
+        );
+        self.pad.response.clear();
+        self.sending = Sending::UnderWay;
+        self.progress = u64::MAX;
+        poll_fn(|cx| {
+            let Pad { upload, replay, .. } = &mut *self.pad;
+            Poll::Ready(upload.replay(cx, &mut connection.channel, replay))
+        })
+        .await
+        .map_err(|_| closed(&connection))?;
+        poll_fn(|cx| self.poll_head(cx, &mut connection)).await?;
+        Ok(connection)
+    }
+
+    async fn reuse(&mut self, index: u32) -> Option<Connection<N::Stream>> {
+        let now = self.worker.clock.now();
+        poll_fn(|cx| {
+            let scratch = &mut *self.worker.scratch.borrow_mut();
+            Poll::Ready(self.setup.upstream.pool.take(cx, index, now, scratch))
+        })
+        .await
+    }
+
+    async fn connect(&mut self, index: u32) -> Result<Connection<N::Stream>, Fault> {
+        let upstream = &self.setup.upstream;
+        if !upstream.may_connect(index) {
+            return Err(Fault::QueueFull);
+        }
+        let address = upstream.shared.sites[index as usize].address;
+        let limit = self.setup.config.timeouts.connect.0;
+        match self.worker.clock.timeout(limit, self.worker.net.connect(address)).await {
+            Ok(Ok(stream)) => {
+                self.worker.stats.upstream_connects.add(1);
+                Ok(Connection::new(stream, &upstream.shared, index))
+            }
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Err(Fault::ConnectRefused)
+            }
+            Ok(Err(error)) => Err(Fault::ConnectFailed(error)),
+            Err(_) => Err(Fault::ConnectTimeout),
+        }
+    }
+
+    /// Sends the request, passes 1xx on, and is ready when the final head is there.
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection<N::Stream>,
+    ) -> Poll<Result<(), Fault>> {
+        let worker = self.worker;
+        let scratch = &mut *worker.scratch.borrow_mut();
+        if self.sending == Sending::UnderWay {
+            let Pad { upload, replay, .. } = &mut *self.pad;
+            let (client, endpoint) = (&mut self.client.channel, &mut connection.channel);
+            match upload.poll(cx, client, endpoint, scratch, Some(replay)) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => {
+                    self.sending = Sending::Done;
+                    self.deadline =
+                        worker.clock.now() + self.setup.config.timeouts.response_head.0;
+                }
+                Poll::Ready(Err(Broken::Sender)) => return Poll::Ready(Err(Fault::ClientGone)),
+                Poll::Ready(Err(Broken::Framing(error))) => {
+                    return Poll::Ready(Err(Fault::BadRequest(error)));
+                }
+                // The endpoint may have answered before it stopped reading: look for that answer.
+                Poll::Ready(Err(Broken::Receiver)) => {
+                    self.sending = Sending::Stuck;
+                    self.deadline =
+                        worker.clock.now() + self.setup.config.timeouts.response_head.0;
+                }
+            }
+        }
+        loop {
+            match connection.channel.poll_read(cx, scratch) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(closed(connection))),
+                Poll::Ready(Ok(count)) => match self.take_head(connection, &scratch[..count]) {
+                    Ok(true) => return Poll::Ready(Ok(())),
+                    Ok(false) => {}
+                    Err(error) => return Poll::Ready(Err(Fault::BadResponse(error))),
+                },
+            }
+        }
+        if self.client.channel.waiting() > 0
+            && let Poll::Ready(Err(_)) = self.client.channel.poll_flush(cx)
+        {
+            return Poll::Ready(Err(Fault::ClientGone));
+        }
+        if self.pad.upload.is_received() && self.client.poll_gone(cx, scratch).is_ready() {
+            return Poll::Ready(Err(Fault::ClientGone));
+        }
+        if self.sending == Sending::UnderWay {
+            self.move_deadline(connection);
+        }
+        self.client.timer.poll_at(cx, self.deadline).map(|()| {
+            let waits_for_us = connection.channel.waiting() == 0 && !self.pad.upload.is_received();
+            Err(match waits_for_us && !self.pad.request.expects_continue() {
+                true => Fault::BodyTimeout,
+                false => Fault::ResponseTimeout,
+            })
+        })
+    }
+
+    /// Reads a response's head from `bytes`, which follow what was kept before; whether the final one is there.
+    fn take_head(
+        &mut self,
+        connection: &mut Connection<N::Stream>,
+        bytes: &[u8],
+    ) -> Result<bool, http1::Error> {
+        let channel = &mut connection.channel;
+        let limits = &self.setup.limits;
+        // A final head that is whole is parsed where it lies; only what follows it is copied.
+        if channel.ahead().is_empty() {
+            if let Some(used) = self.pad.response.parse(bytes, limits)? {
+                if used < bytes.len() {
+                    channel.stash(&bytes[used..]);
+                }
+                if !self.pad.response.is_informational() {
+                    return Ok(true);
+                }
+                self.pass_informational();
+            } else {
+                channel.stash(bytes);
+                return Ok(false);
+            }
+        } else {
+            channel.stash(bytes);
+        }
+        while !channel.ahead().is_empty() {
+            let Some(used) = self.pad.response.parse(channel.ahead(), limits)? else {
+                return Ok(false);
+            };
+            channel.consume(used);
+            if !self.pad.response.is_informational() {
+                return Ok(true);
+            }
+            self.pass_informational();
+        }
+        Ok(false)
+    }
+
+    /// Passes a 1xx on to the client, if it is one that knows them (RFC 9110, section 15.2).
+    fn pass_informational(&mut self) {
+        if self.pad.request.version() == Version::Http11 {
+            let way = ResponseWay {
+                encoding: Encoding::Verbatim,
+                persistence: Persistence::Keep,
+                date: b"",
+            };
+            self.setup.signature.response(self.client.channel.out(), &self.pad.response, &way);
+        }
+        self.pad.response.clear();
+    }
+}
+
+/// What a connection's end before the response means.
+fn closed<S>(connection: &Connection<S>) -> Fault {
+    match connection.reused {
+        true => Fault::ReusedClosed,
+        false => Fault::ClosedBeforeResponse,
+    }
+}
+
+/// The fault in the terms of the retry decision.
+fn failure_of(fault: &Fault) -> Failure {
+    match fault {
+        Fault::ConnectRefused | Fault::ConnectFailed(_) | Fault::ConnectTimeout => Failure::NotSent,
+        Fault::ReusedClosed => Failure::ReusedClosed,
+        Fault::ClosedBeforeResponse => Failure::ClosedBeforeResponse,
+        Fault::ResponseTimeout => Failure::ResponseTimeout,
+        _ => Failure::MidResponse,
+    }
+}
+
+/// Runs `leave` when dropped.
+fn scopeguard(leave: impl FnMut()) -> impl Drop {
+    struct Guard<F: FnMut()>(F);
+    impl<F: FnMut()> Drop for Guard<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    Guard(leave)
+}

@@ -1,0 +1,216 @@
+//! Bodies on their way from one connection to the other.
+//!
+//! A relay decodes one side's framing and writes the other's, as the bytes come: nothing is buffered whole, and nothing
+//! more is read while the receiver has not taken what was read before it (back-pressure). Content lies in the worker's
+//! scratch area while it passes. What a retry would need of a request's body is copied aside, up to a bound.
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+
+use http1::{BodyDecoder, Framing, Limits};
+use net::Stream;
+
+use super::channel::Channel;
+
+/// As long as less than this waits to be written, more may be read: small writes leave together.
+const COALESCED: usize = 1 << 10;
+
+/// How the receiver learns where the body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// By a length that its head has stated, by the end of the connection, or because there is no body.
+    Verbatim,
+    /// By chunks.
+    Chunked,
+}
+
+/// Why a body did not arrive.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The sender's connection ended or failed.
+    Sender,
+    /// The sender's framing is wrong.
+    Framing(http1::Error),
+    /// The receiver's connection failed.
+    Receiver,
+}
+
+/// One body on its way.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    decoder: BodyDecoder,
+    encoding: Encoding,
+    /// The end was written, or need not be.
+    ended: bool,
+    bytes: u64,
+}
+
+/// The beginning of a request's body, kept for sending it a second time.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    kept: Vec<u8>,
+    room: usize,
+    complete: bool,
+}
+
+impl Replay {
+    /// Begins anew, with room for so many bytes.
+    pub(crate) fn reset(&mut self, room: usize) {
+        self.kept.clear();
+        self.room = room;
+        self.complete = true;
+    }
+
+    /// Whether all that was sent so far is kept.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if !self.complete {
+            return;
+        }
+        if self.kept.len() + bytes.len() <= self.room {
+            self.kept.extend_from_slice(bytes);
+        } else {
+            self.complete = false;
+            self.kept = Vec::new();
+        }
+    }
+}
+
+impl Relay {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            decoder: BodyDecoder::new(Framing::Empty, limits),
+            encoding: Encoding::Verbatim,
+            ended: true,
+            bytes: 0,
+        }
+    }
+
+    /// Begins another body.
+    pub(crate) fn reset(&mut self, framing: Framing, encoding: Encoding) {
+        self.decoder.reset(framing);
+        self.encoding = encoding;
+        self.ended = false;
+        self.bytes = 0;
+    }
+
+    /// The sender has sent all of it.
+    pub(crate) fn is_received(&self) -> bool {
+        self.decoder.is_done()
+    }
+
+    /// How many bytes of content have passed.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Writes again to a new receiver what an earlier one was sent already.
+    pub(crate) fn replay<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Channel<S>,
+        replay: &Replay,
+    ) -> io::Result<()> {
+        self.ended = false;
+        if replay.kept.is_empty() {
+            return Ok(());
+        }
+        self.encode(cx, &replay.kept, to)
+    }
+
+    /// Carries the body as far as it goes now; ready when all of it has been read and written.
+    pub(crate) fn poll<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Channel<S>,
+        to: &mut Channel<S>,
+        scratch: &mut [u8],
+        mut replay: Option<&mut Replay>,
+    ) -> Poll<Result<(), Broken>> {
+        loop {
+            if self.decoder.is_done() {
+                if !self.ended {
+                    self.ended = true;
+                    if self.encoding == Encoding::Chunked {
+                        http1::encode::trailers(to.out(), self.decoder.trailers());
+                    }
+                }
+                return to.poll_flush(cx).map_err(|_| Broken::Receiver);
+            }
+            if to.waiting() > COALESCED {
+                ready!(to.poll_flush(cx)).map_err(|_| Broken::Receiver)?;
+            }
+            if !from.ahead().is_empty() {
+                let used = self.forward(cx, from.ahead(), to, replay.as_deref_mut())?;
+                from.consume(used);
+                continue;
+            }
+            let Poll::Ready(count) = from.poll_read(cx, scratch) else {
+                let _ = to.poll_flush(cx).map_err(|_| Broken::Receiver)?;
+                return Poll::Pending;
+            };
+            let count = count.map_err(|_| Broken::Sender)?;
+            if count == 0 {
+                self.decoder.eof().map_err(|_| Broken::Sender)?;
+                if !self.decoder.is_done() {
+                    return Poll::Ready(Err(Broken::Sender));
+                }
+                continue;
+            }
+            let used = self.forward(cx, &scratch[..count], to, replay.as_deref_mut())?;
+            if used < count {
+                from.stash(&scratch[used..count]);
+            }
+        }
+    }
+
+    /// Decodes `input` and sends its content on; how much of it was used.
+    fn forward<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &[u8],
+        to: &mut Channel<S>,
+        mut replay: Option<&mut Replay>,
+    ) -> Result<usize, Broken> {
+        let mut used = 0;
+        while used < input.len() && !self.decoder.is_done() {
+            let decoded = self.decoder.decode(&input[used..]).map_err(Broken::Framing)?;
+            used += decoded.consumed;
+            let (content, stuck) = (decoded.data, decoded.consumed == 0);
+            if !content.is_empty() {
+                if let Some(replay) = replay.as_deref_mut() {
+                    replay.keep(content);
+                }
+                self.bytes += content.len() as u64;
+                self.encode(cx, content, to).map_err(|_| Broken::Receiver)?;
+            } else if stuck {
+                break;
+            }
+        }
+        Ok(used)
+    }
+
+    fn encode<S: Stream>(
+        &self,
+        cx: &mut Context<'_>,
+        content: &[u8],
+        to: &mut Channel<S>,
+    ) -> io::Result<()> {
+        match self.encoding {
+            Encoding::Verbatim => to.send(cx, content),
+            Encoding::Chunked => {
+                if let Some(head) = http1::ChunkHead::new(content.len()) {
+                    to.out().extend_from_slice(head.as_bytes());
+                    to.send(cx, content)?;
+                    to.out().extend_from_slice(http1::CHUNK_END);
+                }
+                Ok(())
+            }
+        }
+    }
+}

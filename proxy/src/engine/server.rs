@@ -1,0 +1,351 @@
+//! Workers: starting them, telling them what is new, and letting them end.
+//!
+//! [`run_worker`] is one worker on whatever network it is given; [`Proxy`] runs one on each core of this machine. All
+//! workers watch one [`State`]: a changed configuration or the wish to stop reaches each of them as a value and not as
+//! a stream of commands, so that nothing queues and the last word counts.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
+    task::{Context, Waker},
+    thread,
+    time::Duration,
+};
+
+use net::{BindOptions, Clock, Listener, Net, Real, Sharing};
+use policy::{Seed, health::HealthKind};
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::watch,
+    task::spawn_local,
+};
+
+use super::{
+    admin, connection, probe,
+    upstream::UpstreamShared,
+    worker::{Setup, Shared, Worker},
+};
+use crate::config::{Problem, ProxyConfig};
+
+/// What is in force.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The configuration.
+    pub config: Arc<ProxyConfig>,
+    /// The endpoints and what is known of them.
+    pub upstream: Arc<UpstreamShared>,
+    /// Whether the proxy goes on.
+    pub phase: Phase,
+}
+
+/// Whether the proxy goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It serves.
+    Serving,
+    /// It accepts nothing new, and ends when what is in progress has ended.
+    Draining,
+}
+
+impl State {
+    /// `config` in force.
+    pub fn new(config: ProxyConfig) -> Self {
+        let upstream = Arc::new(UpstreamShared::new(&config, None));
+        Self { config: Arc::new(config), upstream, phase: Phase::Serving }
+    }
+
+    /// The same proxy with another configuration.
+    fn reloaded(&self, config: ProxyConfig) -> Self {
+        let upstream = Arc::new(UpstreamShared::new(&config, Some(&self.upstream)));
+        Self { config: Arc::new(config), upstream, phase: self.phase }
+    }
+}
+
+/// What one worker is told when it starts.
+#[derive(Debug)]
+pub struct WorkerArguments {
+    /// What the workers share.
+    pub shared: Arc<Shared>,
+    /// Which of them this one is.
+    pub index: usize,
+    /// What is in force.
+    pub state: watch::Receiver<State>,
+    /// The proxy's seed.
+    pub seed: Seed,
+}
+
+/// Serves what `listener` accepts until the state says that it is over. Needs a runtime with `spawn_local`.
+pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: WorkerArguments) {
+    let WorkerArguments { shared, index, mut state, seed } = arguments;
+    let seed = seed.child("worker").nth(index as u64);
+    let workers = shared.stats.len() as u32;
+    let now = net.clock().now();
+    let setup_of = |state: &State, now| {
+        let State { config, upstream, .. } = state;
+        Setup::new(Arc::clone(config), Arc::clone(upstream), workers, seed, now)
+    };
+    let first = state.borrow_and_update().clone();
+    let worker = Rc::new(Worker::new(net, shared, index, setup_of(&first, now)));
+    let accepting = spawn_local(accept(Rc::clone(&worker), listener));
+    let sweeping = spawn_local(sweep(Rc::clone(&worker)));
+    watch_endpoints(&worker, &first, seed);
+    while state.changed().await.is_ok() {
+        let next = state.borrow_and_update().clone();
+        if next.phase == Phase::Draining {
+            break;
+        }
+        worker.replace(setup_of(&next, worker.clock.now()));
+        watch_endpoints(&worker, &next, seed);
+    }
+    accepting.abort();
+    drain(&worker).await;
+    sweeping.abort();
+}
+
+/// Starts the health checks, on the first worker only.
+fn watch_endpoints<N: Net>(worker: &Rc<Worker<N>>, state: &State, seed: Seed) {
+    let first = Arc::ptr_eq(&worker.stats, &worker.shared.stats[0]);
+    if first && state.config.health.kind != HealthKind::Off {
+        for index in 0..state.upstream.sites.len() {
+            let (config, upstream) = (Arc::clone(&state.config), Arc::clone(&state.upstream));
+            spawn_local(probe::watch(Rc::clone(worker), config, upstream, index, seed));
+        }
+    }
+}
+
+async fn accept<N: Net>(worker: Rc<Worker<N>>, listener: N::Listener) {
+    loop {
+        let most = worker.setup().config.limits.connections;
+        while worker.shared.connections.load(Relaxed) >= most {
+            worker.shared.connection_room.notified().await;
+        }
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                spawn_local(connection::serve(Rc::clone(&worker), stream, address));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: the connections that are there must end first.
+                tracing::error!(%error, "cannot accept a connection");
+                worker.clock.sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Drops pooled connections that have grown old.
+async fn sweep<N: Net>(worker: Rc<Worker<N>>) {
+    loop {
+        let setup = worker.setup();
+        worker.clock.sleep(setup.config.timeouts.upstream_idle.0.max(Duration::from_secs(4)) / 4).await;
+        let scratch = &mut *worker.scratch.borrow_mut();
+        let mut cx = Context::from_waker(Waker::noop());
+        setup.upstream.pool.sweep(&mut cx, worker.clock.now(), scratch);
+    }
+}
+
+/// Lets the requests in progress end, as long as the drain limit allows.
+async fn drain<N: Net>(worker: &Rc<Worker<N>>) {
+    worker.draining.set(true);
+    let deadline = worker.clock.now() + worker.setup().config.timeouts.drain.0;
+    while worker.open() > 0 && worker.clock.now() < deadline {
+        worker.wake_idle();
+        worker.clock.sleep(Duration::from_millis(20)).await;
+    }
+    if worker.open() > 0 {
+        tracing::warn!(connections = worker.open(), "drain limit reached: connections are cut");
+    }
+}
+
+/// Why a proxy could not be started.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration has impossible values.
+    Config(Vec<Problem>),
+    /// An address cannot be listened on.
+    Bind(SocketAddr, io::Error),
+    /// The system would not give us a thread or a runtime.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(problems) => {
+                for (index, Problem { path, message }) in problems.iter().enumerate() {
+                    let separator = if index > 0 { "; " } else { "" };
+                    write!(f, "{separator}`{path}` {message}")?;
+                }
+                Ok(())
+            }
+            Self::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::System(error) => write!(f, "cannot start a worker: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A proxy on this machine's sockets, on threads of its own. Dropping it lets them drain behind its back.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    admin: Option<SocketAddr>,
+    shared: Arc<Shared>,
+    clock: Clock,
+    state: watch::Sender<State>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// What a worker's thread is told, and whom it tells which addresses it got.
+struct Birth {
+    clock: Clock,
+    address: SocketAddr,
+    backlog: u32,
+    admin: Option<SocketAddr>,
+    arguments: WorkerArguments,
+    born: mpsc::Sender<Result<(SocketAddr, Option<SocketAddr>), StartError>>,
+}
+
+impl Proxy {
+    /// Starts the workers; returns when all of them listen.
+    pub fn start(config: ProxyConfig, seed: Seed) -> Result<Self, StartError> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(StartError::Config(problems));
+        }
+        let clock = Clock::real();
+        let cores = thread::available_parallelism().map_or(1, Into::into);
+        let workers = config.workers.unwrap_or(cores);
+        let shared = Arc::new(Shared::new(workers, clock.now()));
+        let (listen, backlog) = (config.listen, config.limits.backlog);
+        let admin = config.admin.enabled.then_some(config.admin.listen);
+        let (state, watching) = watch::channel(State::new(config));
+        // Sharing an address is for our own workers: a stranger on it must be noticed.
+        std::net::TcpListener::bind(listen).map_err(|error| StartError::Bind(listen, error))?;
+        let mut proxy = Self { address: listen, admin, shared, clock, state, threads: Vec::new() };
+        for index in 0..workers {
+            let (born, birth) = mpsc::channel();
+            let arguments = WorkerArguments {
+                shared: Arc::clone(&proxy.shared),
+                index,
+                state: watching.clone(),
+                seed,
+            };
+            let told = Birth {
+                clock,
+                address: proxy.address,
+                backlog,
+                admin: admin.filter(|_| index == 0),
+                arguments,
+                born,
+            };
+            let thread = thread::Builder::new()
+                .name(format!("proxy-{index}"))
+                .spawn(move || live(told))
+                .map_err(StartError::System)?;
+            proxy.threads.push(thread);
+            let (address, admin) = birth
+                .recv()
+                .unwrap_or_else(|_| Err(StartError::System(io::ErrorKind::BrokenPipe.into())))?;
+            proxy.address = address;
+            proxy.admin = admin.or(proxy.admin);
+        }
+        Ok(proxy)
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the admin listener is, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// The workers' counters.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// What is in force now.
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// The proxy's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Puts another configuration in force; requests in progress end with the one that they began with. Addresses and
+    /// the number of workers stay as they are.
+    pub fn reload(&self, config: ProxyConfig) -> Result<(), StartError> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(StartError::Config(problems));
+        }
+        self.state.send_modify(|state| *state = state.reloaded(config));
+        Ok(())
+    }
+
+    /// Accepts nothing more, lets what is in progress end, and returns when it has.
+    pub fn drain(mut self) {
+        self.state.send_modify(|state| state.phase = Phase::Draining);
+        for thread in self.threads.drain(..) {
+            // A worker that has panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A worker's thread.
+fn live(birth: Birth) {
+    let Birth { clock, address, backlog, admin, arguments, born } = birth;
+    let runtime = match Builder::new_current_thread()
+        .enable_all()
+        .event_interval(31)
+        .build_local(LocalOptions::default())
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = born.send(Err(StartError::System(error)));
+            return;
+        }
+    };
+    runtime.block_on(async move {
+        let net = Real::with_clock(clock);
+        let options = BindOptions { backlog, sharing: Sharing::Shared };
+        let listener = match net.bind(address, options).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                let _ = born.send(Err(StartError::Bind(address, error)));
+                return;
+            }
+        };
+        let bound = listener.local_address().unwrap_or(address);
+        let admin = match admin {
+            None => None,
+            Some(wanted) => match net.bind(wanted, BindOptions::default()).await {
+                Ok(listener) => {
+                    let bound = listener.local_address().unwrap_or(wanted);
+                    let view = admin::View {
+                        shared: Arc::clone(&arguments.shared),
+                        state: arguments.state.clone(),
+                        clock,
+                    };
+                    spawn_local(admin::serve(net.clone(), listener, view));
+                    Some(bound)
+                }
+                Err(error) => {
+                    let _ = born.send(Err(StartError::Bind(wanted, error)));
+                    return;
+                }
+            },
+        };
+        let _ = born.send(Ok((bound, admin)));
+        run_worker(net, listener, arguments).await;
+    });
+}

@@ -1,0 +1,143 @@
+//! What a worker counts.
+//!
+//! Each worker has counters of its own and is the only one that writes them, so that counting is a plain load and store
+//! of a cache line that nobody else writes: no lock prefix, no contention. Whoever wants to know adds up the workers.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use http1::Method;
+
+use super::fault::{Fault, Side};
+
+/// A counter with a single writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `count`. Only the worker that owns the counter may call it.
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
+    }
+
+    /// Takes `count` away; for gauges.
+    pub(crate) fn sub(&self, count: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(count), Relaxed);
+    }
+
+    /// The present value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// How many buckets the latency histogram has; bucket `i` counts what took less than 2^i microseconds.
+pub const LATENCY_BUCKETS: usize = 28;
+
+/// The methods that are counted apart, in the order of [`WorkerStats::methods`].
+pub const METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"];
+
+/// The faults that are counted apart, in the order of [`WorkerStats::faults`].
+pub const FAULTS: [&str; 18] = [
+    "bad_request",
+    "method_refused",
+    "head_timeout",
+    "body_timeout",
+    "client_gone",
+    "client_stalled",
+    "no_endpoint",
+    "queue_full",
+    "queue_timeout",
+    "connect_refused",
+    "connect_failed",
+    "connect_timeout",
+    "reused_connection_closed",
+    "closed_before_response",
+    "response_timeout",
+    "bad_response",
+    "closed_mid_response",
+    "response_stalled",
+];
+
+/// One worker's counters.
+#[derive(Debug, Default)]
+pub struct WorkerStats {
+    /// Requests that ended, in whatever way.
+    pub requests: Counter,
+    /// Responses by the class of their status: 1xx (upgrades), 2xx, 3xx, 4xx, 5xx.
+    pub statuses: [Counter; 5],
+    /// Requests by method, in the order of [`METHODS`].
+    pub methods: [Counter; 10],
+    /// Requests that ended with a fault of the proxy's reckoning, in the order of [`FAULTS`].
+    pub faults: [Counter; 18],
+    /// The same by side: the client's, the endpoint's, ours.
+    pub sides: [Counter; 3],
+    /// Bytes of request bodies.
+    pub bytes_received: Counter,
+    /// Bytes of response bodies.
+    pub bytes_sent: Counter,
+    /// Client connections that are open.
+    pub connections_active: Counter,
+    /// Client connections that were accepted.
+    pub connections_total: Counter,
+    /// Connections to endpoints that were opened.
+    pub upstream_connects: Counter,
+    /// Requests that went over a connection that had been used before.
+    pub upstream_reuses: Counter,
+    /// Requests that were sent a second time.
+    pub retries: Counter,
+    /// Retries that the budget refused.
+    pub retries_refused: Counter,
+    /// Connections that changed to another protocol.
+    pub upgrades: Counter,
+    /// Requests that waited for an endpoint with room.
+    pub queued: Counter,
+    /// Time from a request's head to the end of its response, by powers of two of microseconds.
+    pub latency: [Counter; LATENCY_BUCKETS],
+    /// The sum of these times in nanoseconds.
+    pub latency_sum: Counter,
+}
+
+impl WorkerStats {
+    /// Counts a request that has ended.
+    pub(crate) fn count(&self, method: Method, status: u16, fault: Option<&Fault>, nanos: u64) {
+        self.requests.add(1);
+        self.methods[method_index(method)].add(1);
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.statuses[class].add(1);
+        if let Some(fault) = fault {
+            let name = fault.name();
+            if let Some(index) = FAULTS.iter().position(|known| *known == name) {
+                self.faults[index].add(1);
+            }
+            self.sides[side_index(fault.side())].add(1);
+        }
+        let micros = nanos / 1000;
+        let bucket = (u64::BITS - micros.leading_zeros()) as usize;
+        self.latency[bucket.min(LATENCY_BUCKETS - 1)].add(1);
+        self.latency_sum.add(nanos);
+    }
+}
+
+fn method_index(method: Method) -> usize {
+    match method {
+        Method::Get => 0,
+        Method::Head => 1,
+        Method::Post => 2,
+        Method::Put => 3,
+        Method::Delete => 4,
+        Method::Connect => 5,
+        Method::Options => 6,
+        Method::Trace => 7,
+        Method::Patch => 8,
+        Method::Other => 9,
+    }
+}
+
+fn side_index(side: Side) -> usize {
+    match side {
+        Side::Downstream => 0,
+        Side::Upstream => 1,
+        Side::Ours => 2,
+    }
+}

@@ -1,0 +1,209 @@
+//! The endpoints behind the proxy: what all workers know of them, and what one worker does with them.
+//!
+//! Shared are the figures that a decision needs (in flight, failures, health: atomics in [`policy`]), the connection counts,
+//! and the waiting room for requests that find every endpoint at its limit. A worker's own are its balancer, its
+//! retry budget and its pool of connections, none of which needs a lock because nobody else sees them.
+
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
+
+use policy::{
+    Instant, Rng, Seed,
+    balance::Balancer,
+    endpoint::{Candidates, Endpoint, Endpoints, Outcome},
+    limit::WaitingRoom,
+    outlier,
+    retry::RetryBudget,
+};
+use tokio::sync::Notify;
+
+use super::pool::Pool;
+use crate::config::ProxyConfig;
+
+/// What all workers know of the endpoints.
+#[derive(Debug)]
+pub struct UpstreamShared {
+    /// What decisions are made of.
+    pub endpoints: Endpoints,
+    /// Where they are, in the same order.
+    pub sites: Vec<Site>,
+    /// Requests that wait for an endpoint with room.
+    pub(crate) waiting: WaitingRoom,
+    /// Rung when there may be room.
+    pub(crate) room: Notify,
+}
+
+/// Where an endpoint is.
+#[derive(Debug)]
+pub struct Site {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The address as a `Host` field has it.
+    pub authority: String,
+    /// Connections that are open, over all workers.
+    pub connections: AtomicU32,
+}
+
+impl UpstreamShared {
+    /// The endpoints of `config`; those that `before` has too keep their figures.
+    pub fn new(config: &ProxyConfig, before: Option<&Self>) -> Self {
+        let mut list = Vec::new();
+        let mut sites = Vec::new();
+        for endpoint in &config.endpoints {
+            let name = endpoint.name();
+            let limit =
+                endpoint.max_in_flight.or(config.limits.endpoint_in_flight).unwrap_or(u32::MAX);
+            let kept = before.and_then(|before| before.find(&name, endpoint.address)).filter(|kept| {
+                kept.weight == endpoint.weight && kept.max_in_flight == limit
+            });
+            list.push(kept.unwrap_or_else(|| {
+                Arc::new(Endpoint::new(name.into_owned(), endpoint.weight, limit))
+            }));
+            sites.push(Site {
+                address: endpoint.address,
+                authority: endpoint.address.to_string(),
+                connections: AtomicU32::new(0),
+            });
+        }
+        Self {
+            endpoints: Endpoints::new(list),
+            sites,
+            waiting: WaitingRoom::default(),
+            room: Notify::new(),
+        }
+    }
+
+    fn find(&self, name: &str, address: SocketAddr) -> Option<Arc<Endpoint>> {
+        let both = self.endpoints.list().iter().zip(&self.sites);
+        both.filter(|(endpoint, site)| endpoint.name == name && site.address == address)
+            .map(|(endpoint, _)| Arc::clone(endpoint))
+            .next()
+    }
+}
+
+/// What one worker has of the endpoints.
+pub(crate) struct Upstream<S> {
+    pub(crate) shared: Arc<UpstreamShared>,
+    pub(crate) config: Arc<ProxyConfig>,
+    pub(crate) budget: RefCell<RetryBudget>,
+    pub(crate) pool: Pool<S>,
+    balancer: RefCell<Box<dyn Balancer>>,
+    candidates: RefCell<Candidates>,
+    rng: RefCell<Rng>,
+}
+
+/// What a balancer's choice came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pick {
+    /// This endpoint, whose in-flight count includes us now.
+    Taken(u32),
+    /// There are endpoints, and each is at its limit.
+    AllFull,
+    /// There is none that is ready and untried.
+    None,
+}
+
+impl<S> Upstream<S> {
+    pub(crate) fn new(
+        shared: Arc<UpstreamShared>,
+        config: Arc<ProxyConfig>,
+        workers: u32,
+        seed: Seed,
+        now: Instant,
+    ) -> Self {
+        Self {
+            budget: RefCell::new(RetryBudget::new(&config.retry, workers, now)),
+            pool: Pool::new(&shared, &config),
+            balancer: RefCell::new(config.balance.strategy.build()),
+            candidates: RefCell::new(Candidates::new(config.balance.panic_threshold)),
+            rng: RefCell::new(seed.stream("balance")),
+            shared,
+            config,
+        }
+    }
+
+    /// Lets the balancer choose among the endpoints that are ready, not in `tried`, and below their limits.
+    pub(crate) fn pick(&self, tried: &[u32], now: Instant) -> Pick {
+        let endpoints = &self.shared.endpoints;
+        if now >= endpoints.next_return() {
+            outlier::expire(endpoints, now);
+        }
+        let mut candidates = self.candidates.borrow_mut();
+        candidates.refresh(endpoints);
+        let view = candidates.view(endpoints, tried, now);
+        let mut balancer = self.balancer.borrow_mut();
+        let mut rng = self.rng.borrow_mut();
+        // Another worker may take the last place between the choice and the count: then choose again.
+        for _ in 0..4 {
+            let Some(index) = balancer.pick(&view, &mut rng) else { break };
+            if endpoints.list()[index as usize].try_begin() {
+                balancer.on_start(index, now);
+                return Pick::Taken(index);
+            }
+        }
+        if view.ready.iter().any(|index| !tried.contains(index)) { Pick::AllFull } else { Pick::None }
+    }
+
+    /// A connection to the endpoint may be opened.
+    pub(crate) fn may_connect(&self, index: u32) -> bool {
+        let limit = self.config.limits.endpoint_connections.unwrap_or(u32::MAX);
+        self.shared.sites[index as usize].connections.load(Relaxed) < limit
+    }
+}
+
+/// A request's place at an endpoint, counted until it is given back.
+pub(crate) struct Lease<S> {
+    upstream: Rc<Upstream<S>>,
+    pub(crate) index: u32,
+    begun: Instant,
+    given_back: bool,
+}
+
+impl<S> Lease<S> {
+    /// For a place that [`Upstream::pick`] has taken.
+    pub(crate) fn new(upstream: &Rc<Upstream<S>>, index: u32, begun: Instant) -> Self {
+        Self { upstream: Rc::clone(upstream), index, begun, given_back: false }
+    }
+
+    /// Gives the place back, and tells the balancer and the outlier detection how it went.
+    pub(crate) fn finish(mut self, outcome: Outcome, now: Instant) {
+        self.give_back(outcome, now);
+    }
+
+    fn give_back(&mut self, outcome: Outcome, now: Instant) {
+        self.given_back = true;
+        let Upstream { shared, config, balancer, .. } = &*self.upstream;
+        shared.endpoints.list()[self.index as usize].end();
+        balancer.borrow_mut().on_end(self.index, now, now.since(self.begun), outcome);
+        if let Some(ejection) =
+            outlier::on_result(&config.outlier, &shared.endpoints, self.index, now, outcome)
+        {
+            let endpoint = &shared.endpoints.list()[self.index as usize];
+            tracing::warn!(
+                endpoint = %endpoint.name,
+                times = ejection.times,
+                seconds = ejection.until.since(now).as_secs_f64(),
+                "endpoint ejected after failures in a row"
+            );
+        }
+        if shared.waiting.waiting() > 0 {
+            shared.room.notify_one();
+        }
+    }
+}
+
+impl<S> Drop for Lease<S> {
+    /// A request whose task was dropped says nothing about the endpoint.
+    fn drop(&mut self) {
+        if !self.given_back {
+            self.give_back(Outcome::Cancelled, self.begun);
+        }
+    }
+}

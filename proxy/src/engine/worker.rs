@@ -1,0 +1,249 @@
+//! One worker: everything that a core has of its own.
+//!
+//! A worker is one thread with a current-thread runtime, a listener, a connection pool, a balancer and a scratch area
+//! that all its connections read into. Nothing here is locked, because nothing here is seen by another thread; what the
+//! workers share is in [`Shared`]. In a simulation a host runs one worker on a runtime that it shares with others.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt::Write as _,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    task::Waker,
+    time::SystemTime,
+};
+
+use http1::{Limits, RequestHead, ResponseHead};
+use net::{Clock, Net};
+use policy::{Instant, Seed};
+use tokio::sync::Notify;
+
+use super::{
+    channel::{Buffers, SCRATCH},
+    forward::Signature,
+    relay::{Relay, Replay},
+    stats::WorkerStats,
+    upstream::{Upstream, UpstreamShared},
+};
+use crate::config::ProxyConfig;
+
+/// What all workers of a proxy share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Each worker's counters.
+    pub stats: Vec<Arc<WorkerStats>>,
+    /// When the proxy started.
+    pub started: Instant,
+    /// Client connections that are open, over all workers.
+    pub(crate) connections: AtomicU32,
+    /// Rung when a client connection has ended while a listener waited for room.
+    pub(crate) connection_room: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(workers: usize, started: Instant) -> Self {
+        Self {
+            stats: (0..workers).map(|_| Arc::default()).collect(),
+            started,
+            connections: AtomicU32::new(0),
+            connection_room: Notify::new(),
+        }
+    }
+}
+
+/// A configuration in force, and what was built from it.
+pub(crate) struct Setup<S> {
+    pub(crate) config: Arc<ProxyConfig>,
+    pub(crate) limits: Limits,
+    pub(crate) signature: Signature,
+    pub(crate) upstream: Rc<Upstream<S>>,
+}
+
+impl<S> Setup<S> {
+    pub(crate) fn new(
+        config: Arc<ProxyConfig>,
+        shared: Arc<UpstreamShared>,
+        workers: u32,
+        seed: Seed,
+        now: Instant,
+    ) -> Self {
+        let limits = Limits {
+            max_fields: config.limits.fields,
+            max_head: config.limits.head.0 as usize,
+            max_target: config.limits.target.0 as usize,
+            ..Limits::default()
+        };
+        Self {
+            limits,
+            signature: Signature::new(&config.forwarding),
+            upstream: Rc::new(Upstream::new(shared, Arc::clone(&config), workers, seed, now)),
+            config,
+        }
+    }
+}
+
+/// What a request needs while it is served; kept from one request to the next, because its vectors are warm.
+pub(crate) struct Pad {
+    pub(crate) request: RequestHead,
+    pub(crate) response: ResponseHead,
+    pub(crate) upload: Relay,
+    pub(crate) download: Relay,
+    pub(crate) replay: Replay,
+    pub(crate) tried: Vec<u32>,
+}
+
+/// How many pads a worker keeps.
+const PADS: usize = 64;
+
+/// One worker.
+pub(crate) struct Worker<N: Net> {
+    pub(crate) net: N,
+    pub(crate) clock: Clock,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    pub(crate) buffers: Buffers,
+    /// No new requests: the proxy is about to stop.
+    pub(crate) draining: Cell<bool>,
+    setup: RefCell<Rc<Setup<N::Stream>>>,
+    pads: RefCell<Vec<Box<Pad>>>,
+    date: RefCell<(u64, String)>,
+    idle: RefCell<Slots>,
+}
+
+impl<N: Net> Worker<N> {
+    pub(crate) fn new(net: N, shared: Arc<Shared>, index: usize, setup: Setup<N::Stream>) -> Self {
+        Self {
+            clock: *net.clock(),
+            net,
+            stats: Arc::clone(&shared.stats[index]),
+            shared,
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            buffers: Buffers::default(),
+            draining: Cell::new(false),
+            setup: RefCell::new(Rc::new(setup)),
+            pads: RefCell::default(),
+            date: RefCell::default(),
+            idle: RefCell::default(),
+        }
+    }
+
+    /// The configuration in force; a request keeps the one that it began with.
+    pub(crate) fn setup(&self) -> Rc<Setup<N::Stream>> {
+        Rc::clone(&self.setup.borrow())
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn replace(&self, setup: Setup<N::Stream>) {
+        *self.setup.borrow_mut() = Rc::new(setup);
+    }
+
+    pub(crate) fn take_pad(&self, limits: &Limits) -> Box<Pad> {
+        self.pads.borrow_mut().pop().unwrap_or_else(|| {
+            Box::new(Pad {
+                request: RequestHead::new(),
+                response: ResponseHead::new(),
+                upload: Relay::new(limits),
+                download: Relay::new(limits),
+                replay: Replay::default(),
+                tried: Vec::new(),
+            })
+        })
+    }
+
+    pub(crate) fn give_pad(&self, mut pad: Box<Pad>) {
+        let mut pads = self.pads.borrow_mut();
+        if pads.len() < PADS {
+            pad.request.clear();
+            pad.response.clear();
+            pad.tried.clear();
+            pad.replay.reset(0);
+            pads.push(pad);
+        }
+    }
+
+    /// Appends the date of now as HTTP writes it (RFC 9110, section 5.6.7); made once a second.
+    pub(crate) fn with_date<R>(&self, use_it: impl FnOnce(&[u8]) -> R) -> R {
+        let wall = self.clock.wall();
+        let second = wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut date = self.date.borrow_mut();
+        if date.0 != second || date.1.is_empty() {
+            date.0 = second;
+            date.1.clear();
+            // Writing to a string cannot fail.
+            let _ = write!(date.1, "{}", httpdate::HttpDate::from(wall));
+        }
+        use_it(date.1.as_bytes())
+    }
+
+    /// A client connection was opened: counts it until the guard is dropped.
+    pub(crate) fn opened(self: &Rc<Self>) -> Open<N> {
+        self.stats.connections_active.add(1);
+        self.stats.connections_total.add(1);
+        self.shared.connections.fetch_add(1, Relaxed);
+        let slot = self.idle.borrow_mut().occupy();
+        Open { worker: Rc::clone(self), slot }
+    }
+
+    /// Wakes every connection that waits for a request.
+    pub(crate) fn wake_idle(&self) {
+        let wakers: Vec<Waker> = self.idle.borrow().wakers.iter().flatten().cloned().collect();
+        wakers.iter().for_each(Waker::wake_by_ref);
+    }
+
+    /// How many client connections this worker has.
+    pub(crate) fn open(&self) -> u64 {
+        self.stats.connections_active.get()
+    }
+}
+
+/// An open client connection.
+pub(crate) struct Open<N: Net> {
+    worker: Rc<Worker<N>>,
+    slot: usize,
+}
+
+impl<N: Net> Open<N> {
+    /// The connection waits for a request, and `waker` wakes it when the worker wants it to look up.
+    pub(crate) fn note_idle(&self, waker: &Waker) {
+        let mut idle = self.worker.idle.borrow_mut();
+        match &mut idle.wakers[self.slot] {
+            Some(known) if known.will_wake(waker) => {}
+            slot => *slot = Some(waker.clone()),
+        }
+    }
+}
+
+impl<N: Net> Drop for Open<N> {
+    fn drop(&mut self) {
+        let worker = &self.worker;
+        worker.idle.borrow_mut().vacate(self.slot);
+        worker.stats.connections_active.sub(1);
+        worker.shared.connections.fetch_sub(1, Relaxed);
+        worker.shared.connection_room.notify_one();
+    }
+}
+
+/// The wakers of connections, each in a slot of its own.
+#[derive(Default)]
+struct Slots {
+    wakers: Vec<Option<Waker>>,
+    free: Vec<usize>,
+}
+
+impl Slots {
+    fn occupy(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.wakers.push(None);
+            self.wakers.len() - 1
+        })
+    }
+
+    fn vacate(&mut self, slot: usize) {
+        self.wakers[slot] = None;
+        self.free.push(slot);
+    }
+}

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use policy::{
     distribution::Distribution,
     quantity::{ByteSize, TimeSpan},
+    work::{ID_HEADER, SIZE_HEADER, WORK_HEADER},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -184,8 +185,8 @@ fn header_problem(name: &str, value: &str) -> Option<Problem> {
         let what = "is the generator's own: it says how the message is framed";
         return Some(Problem::new(at, what));
     }
-    parsed
-        .as_str()
-        .starts_with("windtunnel-")
-        .then(|| Problem::new(at, "is the generator's own: it carries the drawn work"))
+    let drawn = [ID_HEADER, WORK_HEADER, SIZE_HEADER, crate::client::CLIENT_HEADER];
+    drawn
+        .contains(&parsed.as_str())
+        .then(|| Problem::new(at, "is the generator's own: it carries what was drawn"))
 }

@@ -1,0 +1,210 @@
+//! From a drawn request to an HTTP request.
+//!
+//! What does not change is made once: method, fixed path, header values. What changes is written into a path with holes
+//! and a few numbers.
+
+use std::{cell::Cell, fmt::Write as _, rc::Rc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use policy::work::{ID_HEADER, Pattern, SIZE_HEADER, WORK_HEADER};
+
+use super::body::RequestBody;
+use crate::{
+    config::{self, Connections, Problem},
+    schedule::{Planned, trace::TraceRequests},
+};
+
+/// In a request: which client sends it, decimal.
+pub const CLIENT_HEADER: &str = "windtunnel-client";
+
+const ID: HeaderName = HeaderName::from_static(ID_HEADER);
+const WORK: HeaderName = HeaderName::from_static(WORK_HEADER);
+const SIZE: HeaderName = HeaderName::from_static(SIZE_HEADER);
+const CLIENT: HeaderName = HeaderName::from_static(CLIENT_HEADER);
+
+/// What a request tells of itself in fields of our own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Its number, work and size: for simulated backends.
+    pub(crate) work: bool,
+    /// Its client.
+    pub(crate) client: bool,
+}
+
+/// A kind of request, ready to be filled in.
+#[derive(Debug)]
+pub(crate) struct Template {
+    method: Method,
+    path: Path,
+    headers: HeaderMap,
+    told: Told,
+    payload: Option<Bytes>,
+    expect: Vec<u16>,
+    sized: bool,
+}
+
+#[derive(Debug)]
+enum Path {
+    Fixed(Uri),
+    Holes(Vec<Piece>),
+}
+
+#[derive(Debug)]
+enum Piece {
+    Text(String),
+    Key,
+    Client,
+}
+
+/// A request, and how much of its body has been taken.
+pub(crate) struct Filled {
+    pub(crate) request: Request<RequestBody>,
+    pub(crate) body: u64,
+    pub(crate) sent: Option<Rc<Cell<u64>>>,
+}
+
+impl Template {
+    /// Prepares a request of a configuration.
+    pub(crate) fn new(
+        request: &config::Request,
+        host: &HeaderValue,
+        connections: Connections,
+        told: Told,
+        payload: Option<Bytes>,
+    ) -> Result<Self, Problem> {
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|error| Problem::new("method", error.to_string()))?;
+        let mut headers = HeaderMap::with_capacity(request.headers.len() + 8);
+        headers.insert(header::HOST, host.clone());
+        for (name, value) in &request.headers {
+            let bad = |what: String| Problem::new(format!("headers.{name}"), what);
+            let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|e| bad(e.to_string()))?;
+            let value = HeaderValue::from_str(value).map_err(|e| bad(e.to_string()))?;
+            headers.insert(parsed, value);
+        }
+        if connections == Connections::PerRequest {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let path = Path::new(&request.path)?;
+        let expect = request.expect.clone();
+        Ok(Self { method, path, headers, told, payload, expect, sized: request.size.is_some() })
+    }
+
+    /// The request of the schedule.
+    pub(crate) fn fill(&self, planned: &Planned, trace: Option<&TraceRequests>) -> Filled {
+        let traced = trace.zip(planned.traced).and_then(|(trace, index)| trace.target(index));
+        let (body, size, sent) = match &self.payload {
+            Some(payload) => (RequestBody::Whole(payload.clone()), payload.len() as u64, None),
+            None if planned.body == 0 => (RequestBody::Empty, 0, None),
+            None => {
+                let sent = Rc::new(Cell::new(0));
+                let (pattern, size) = (Pattern::new(planned.id), planned.body);
+                (RequestBody::Pattern { pattern, size, sent: Rc::clone(&sent) }, size, Some(sent))
+            }
+        };
+        let mut request = Request::new(body);
+        let (method, uri) = match traced {
+            // The trace was checked when it was read.
+            Some((method, path)) => (
+                Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET),
+                path.parse().unwrap_or_default(),
+            ),
+            None => (self.method.clone(), self.path.fill(planned)),
+        };
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.reserve(self.headers.len() + 4);
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        if self.told.work {
+            headers.insert(ID, HeaderValue::from(planned.id));
+            if let Some(work) = planned.work {
+                headers.insert(WORK, HeaderValue::from(work));
+            }
+            if let Some(size) = planned.size {
+                headers.insert(SIZE, HeaderValue::from(size));
+            }
+        }
+        if self.told.client {
+            headers.insert(CLIENT, HeaderValue::from(planned.client));
+        }
+        Filled { request, body: size, sent }
+    }
+
+    /// Whether sending it twice has the effect of sending it once (RFC 9110, 9.2.2).
+    pub(crate) fn is_idempotent(&self) -> bool {
+        self.method.is_idempotent()
+    }
+
+    /// Whether an answer with this status is as it should be.
+    pub(crate) fn expects(&self, status: u16) -> bool {
+        if self.expect.is_empty() {
+            (200..400).contains(&status)
+        } else {
+            self.expect.contains(&status)
+        }
+    }
+
+    /// The length that the body of an answer must have, where the request said it.
+    pub(crate) fn asked_size(&self, planned: &Planned) -> Option<u64> {
+        let asked = self.told.work && self.method != Method::HEAD && self.sized;
+        planned.size.filter(|_| asked)
+    }
+
+    /// Whether answers carry the pattern of the request's number.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.told.work
+    }
+}
+
+impl Path {
+    fn new(text: &str) -> Result<Self, Problem> {
+        if !text.contains('{') {
+            let uri = text
+                .parse()
+                .map_err(|error: http::uri::InvalidUri| Problem::new("path", error.to_string()))?;
+            return Ok(Self::Fixed(uri));
+        }
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some(open) = rest.find('{') {
+            pieces.push(Piece::Text(rest[..open].to_owned()));
+            rest = &rest[open..];
+            if let Some(tail) = rest.strip_prefix("{key}") {
+                pieces.push(Piece::Key);
+                rest = tail;
+            } else if let Some(tail) = rest.strip_prefix("{client}") {
+                pieces.push(Piece::Client);
+                rest = tail;
+            } else {
+                return Err(Problem::new(
+                    "path",
+                    "may have {key} and {client} in it, nothing else",
+                ));
+            }
+        }
+        pieces.push(Piece::Text(rest.to_owned()));
+        Ok(Self::Holes(pieces))
+    }
+
+    fn fill(&self, planned: &Planned) -> Uri {
+        let pieces = match self {
+            Self::Fixed(uri) => return uri.clone(),
+            Self::Holes(pieces) => pieces,
+        };
+        let mut text = String::with_capacity(64);
+        for piece in pieces {
+            // Writing to a String does not fail.
+            let _ = match piece {
+                Piece::Text(fixed) => text.write_str(fixed),
+                Piece::Key => write!(text, "{}", planned.key),
+                Piece::Client => write!(text, "{}", planned.client),
+            };
+        }
+        // Checked with the configuration: numbers in the holes keep it a path.
+        Uri::from_maybe_shared(Bytes::from(text)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,443 @@
+//! Sending a schedule.
+//!
+//! One current-thread runtime, tasks by `spawn_local`. Closed loop: a task for each user, with a connection of its own
+//! and one timer whose deadline moves. Open loop: a task that waits for each request's time and then, whatever
+//! became of the earlier ones, starts one for it. The response time counts from the time that the schedule
+//! says, so that a server that stands still for a second is charged for every request that was due in it (no
+//! coordinated omission; Tene 2013); the service time counts from the moment in which the generator took the request up,
+//! connecting included.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use net::{Net, Pacer, Timer};
+use policy::{Instant, Seed};
+use reports::{FailClass, Outcome, RecorderConfig, Sample};
+use tokio::task::JoinSet;
+
+use crate::{
+    client::{Ending, Errand, Pool, Seat, Template, Told, Traffic, exchange},
+    config::{Arrivals, Connections, Problem},
+    ledger::Ledger,
+    progress::Progress,
+    schedule::{NamedLoad, OpenSchedule, Planned, RequestDraws, User, trace::TraceRequests},
+    stop::Stop,
+};
+
+/// So many connections at a time in an open loop that does not say.
+pub const MAX_CONNECTIONS: u32 = 10_000;
+/// After a connection that could not be made, a user of a closed loop waits so long: nobody hammers at a closed door.
+const AFTER_REFUSAL: Duration = Duration::from_millis(10);
+/// So many requests that are due are started before those under way get a turn.
+const TURN: u32 = 32;
+
+/// What is to be sent, and where.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The loads; none has a [`problem`](crate::config::Load::problem).
+    pub loads: Vec<NamedLoad>,
+    /// The seed of the run.
+    pub seed: Seed,
+    /// For how long requests are due; without it, until the loads end by themselves.
+    pub duration: Option<Duration>,
+    /// The address.
+    pub address: SocketAddr,
+    /// What stands in `Host`.
+    pub host: String,
+    /// What the recorder must know; its loads are set to these.
+    pub recorder: RecorderConfig,
+    /// Whether requests carry their work.
+    pub carry: Carry,
+    /// A body that each request has, instead of a drawn one.
+    pub payload: Option<Bytes>,
+    /// Which part of the schedule this thread sends.
+    pub share: Share,
+}
+
+/// Whether requests carry their number, work and size in header fields, and answers are checked against them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carry {
+    /// They do: simulated backends obey them.
+    Work,
+    /// They do not: the server is a stranger.
+    Nothing,
+}
+
+/// One thread's part of a schedule: every `of`th request or user, from the `index`th on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// From 0.
+    pub index: u32,
+    /// Above 0.
+    pub of: u32,
+}
+
+impl Share {
+    /// All of it.
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+
+    /// How many of `total` are this thread's.
+    fn part(self, total: u64) -> u64 {
+        let (index, of) = (u64::from(self.index), u64::from(self.of.max(1)));
+        total / of + u64::from(index < total % of)
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself.
+    Complete,
+    /// By the stop signal, so long after the start.
+    Stopped(Duration),
+}
+
+/// What all tasks of a run share.
+struct Shared<N> {
+    net: N,
+    address: SocketAddr,
+    start: Instant,
+    end: Instant,
+    endpoints: BTreeMap<Vec<u8>, usize>,
+    ledger: RefCell<Ledger>,
+    traffic: Traffic,
+    under_way: Cell<u64>,
+    progress: Arc<Progress>,
+}
+
+/// One load, ready to be sent.
+struct Ready {
+    index: usize,
+    timeout: Duration,
+    templates: Vec<Template>,
+    trace: Option<Arc<TraceRequests>>,
+    connections: Connections,
+    /// Requests of this thread that may still be taken up.
+    left: Cell<u64>,
+}
+
+/// Sends the plan from `start` on, in the clock of `net`, and returns what was seen. Must run where
+/// `tokio::task::spawn_local` does.
+///
+/// # Errors
+/// When a load cannot be sent as it is written; nothing has been sent then.
+pub async fn run<N: Net>(
+    net: &N,
+    plan: &Plan,
+    start: Instant,
+    progress: Arc<Progress>,
+    mut stop: Stop,
+) -> Result<(Ledger, End), Problem> {
+    let ready: Vec<Rc<Ready>> = plan
+        .loads
+        .iter()
+        .enumerate()
+        .map(|(index, load)| Ready::new(plan, index, load).map(Rc::new))
+        .collect::<Result<_, _>>()?;
+    let mut recorder = plan.recorder.clone();
+    recorder.loads = plan.loads.iter().map(|load| load.name.clone()).collect();
+    let endpoints = recorder.endpoints.iter().enumerate();
+    let shared = Rc::new(Shared {
+        net: net.clone(),
+        address: plan.address,
+        start,
+        end: plan.duration.map_or(Instant::NEVER, |duration| start + duration),
+        endpoints: endpoints.map(|(index, name)| (name.clone().into_bytes(), index)).collect(),
+        ledger: RefCell::new(Ledger::new(
+            recorder,
+            plan.loads.iter().map(|load| load.load.arrivals.is_some()),
+        )),
+        traffic: Traffic::default(),
+        under_way: Cell::new(0),
+        progress,
+    });
+    net.clock().sleep_until(start).await;
+    let mut tasks = JoinSet::new();
+    for ((index, load), ready) in plan.loads.iter().enumerate().zip(&ready) {
+        let until = plan.duration.map_or(Instant::NEVER, |duration| Instant::START + duration);
+        if let Some(schedule) = OpenSchedule::new(index as u16, load, plan.seed, until) {
+            let most = load.load.max_connections.unwrap_or(MAX_CONNECTIONS);
+            let most = plan.share.part(u64::from(most)).max(1) as u32;
+            let task = open_loop(Rc::clone(&shared), Rc::clone(ready), schedule, plan.share, most);
+            tasks.spawn_local(task);
+        } else {
+            let draws = Arc::new(RequestDraws::new(index as u16, load, plan.seed));
+            let users = 0..load.load.users.unwrap_or(0);
+            for number in
+                users.skip(plan.share.index as usize).step_by(plan.share.of.max(1) as usize)
+            {
+                let user = User::new(Arc::clone(&draws), number);
+                tasks.spawn_local(closed_loop(Rc::clone(&shared), Rc::clone(ready), user));
+            }
+        }
+    }
+    let end = tokio::select! {
+        biased;
+        () = stop.stopped() => {
+            let at = net.clock().now().since(start);
+            tasks.shutdown().await;
+            End::Stopped(at)
+        }
+        () = all(&mut tasks) => End::Complete,
+    };
+    let mut ledger = shared.ledger.borrow().clone();
+    ledger.connections = shared.traffic.opened.get();
+    ledger.resent = shared.traffic.resent.get();
+    ledger.abandoned = shared.under_way.get();
+    Ok((ledger, end))
+}
+
+impl Ready {
+    fn new(plan: &Plan, index: usize, load: &NamedLoad) -> Result<Self, Problem> {
+        let name = || format!("load.{}", load.name);
+        if let Some(problem) = load.load.problem() {
+            return Err(problem.under(&name()));
+        }
+        let host = HeaderValue::from_str(&plan.host)
+            .map_err(|_| Problem::new("host", "must be visible ASCII text"))?;
+        let work = plan.carry == Carry::Work;
+        let client = work && (load.load.clients.is_some() || load.load.users.is_some());
+        let told = Told { work, client };
+        let connections = load.load.connections;
+        let template = |request| {
+            Template::new(request, &host, connections, told, plan.payload.clone())
+                .map_err(|problem| problem.under(&name()))
+        };
+        let trace = match &load.load.arrivals {
+            Some(Arrivals::Trace(trace)) => Some(Arc::clone(&trace.requests)),
+            _ => None,
+        };
+        Ok(Self {
+            index,
+            timeout: load.load.timeout.0,
+            templates: load.load.request.iter().map(template).collect::<Result<_, _>>()?,
+            trace,
+            connections,
+            left: Cell::new(load.load.requests.map_or(u64::MAX, |limit| plan.share.part(limit))),
+        })
+    }
+}
+
+/// Waits for every task; a panic in one is one here.
+async fn all(tasks: &mut JoinSet<()>) {
+    while let Some(joined) = tasks.join_next().await {
+        surface(joined);
+    }
+}
+
+fn surface(joined: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = joined
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+async fn open_loop<N: Net>(
+    shared: Rc<Shared<N>>,
+    ready: Rc<Ready>,
+    schedule: OpenSchedule,
+    share: Share,
+    most: u32,
+) {
+    let clock = *shared.net.clock();
+    let pool = Rc::new(RefCell::new(Pool::new(clock, most)));
+    let mut pacer = Pacer::new(clock);
+    let mut under_way = JoinSet::new();
+    let mut turn = 0;
+    let own = schedule.skip(share.index as usize).step_by(share.of.max(1) as usize);
+    for planned in own {
+        let due = shared.start + planned.at.since(Instant::START);
+        if clock.now() < due {
+            pacer.until(due).await;
+            turn = 0;
+        } else {
+            turn += 1;
+            if turn == TURN {
+                tokio::task::yield_now().await;
+                turn = 0;
+            }
+        }
+        while let Some(joined) = under_way.try_join_next() {
+            surface(joined);
+        }
+        let seat = pool.borrow_mut().take();
+        if let Some(mut seat) = seat {
+            let (shared, ready, pool) = (Rc::clone(&shared), Rc::clone(&ready), Rc::clone(&pool));
+            under_way.spawn_local(async move {
+                shared.perform(&ready, &mut seat, &planned, Some(due)).await;
+                pool.borrow_mut().put(seat);
+            });
+        } else {
+            shared.drop_unsent(&ready, due, most);
+        }
+    }
+    all(&mut under_way).await;
+}
+
+async fn closed_loop<N: Net>(shared: Rc<Shared<N>>, ready: Rc<Ready>, mut user: User) {
+    let clock = *shared.net.clock();
+    // A user has one connection at a time, so its pool has one seat.
+    let mut pool = Pool::new(clock, 1);
+    let Some(mut seat) = pool.take() else { return };
+    loop {
+        let think = user.think();
+        let next = clock.now() + think;
+        if next >= shared.end {
+            return;
+        }
+        if !think.is_zero() {
+            clock.sleep_until(next).await;
+        }
+        let left = ready.left.get();
+        if left == 0 || clock.now() >= shared.end {
+            return;
+        }
+        ready.left.set(left - 1);
+        let planned = user.request();
+        let ending = shared.perform(&ready, &mut seat, &planned, None).await;
+        if ending == Contact::None {
+            clock.sleep(AFTER_REFUSAL).await;
+        }
+    }
+}
+
+/// Whether a request got through to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contact {
+    /// It was answered, or nobody knows.
+    Some,
+    /// The connection failed at once.
+    None,
+}
+
+impl<N: Net> Shared<N> {
+    /// Sends one request and records how it ended. Without a time that it was due, that is now.
+    async fn perform(
+        &self,
+        ready: &Ready,
+        seat: &mut Seat,
+        planned: &Planned,
+        due: Option<Instant>,
+    ) -> Contact {
+        let clock = self.net.clock();
+        let sent = clock.now();
+        let intended = due.unwrap_or(sent);
+        self.progress.sent();
+        self.under_way.set(self.under_way.get() + 1);
+        let template = &ready.templates[usize::from(planned.template)];
+        let bytes_out = Cell::new(0);
+        let errand = Errand {
+            net: &self.net,
+            address: self.address,
+            template,
+            planned,
+            trace: ready.trace.as_deref(),
+            bytes_out: &bytes_out,
+        };
+        let endpoint = |name: &[u8]| self.endpoints.get(name).copied();
+        let exchanged = exchange(errand, &mut seat.connection, &self.traffic, endpoint);
+        let ending = within(&mut seat.timer, intended + ready.timeout, exchanged).await;
+        if ending.is_none() || ready.connections == Connections::PerRequest {
+            seat.connection = None;
+        }
+        let finished = clock.now();
+        self.under_way.set(self.under_way.get() - 1);
+        self.progress.finished();
+        let since = |moment: Instant| moment.nanos_since(self.start);
+        let mut sample = Sample {
+            load: ready.index,
+            intended: since(intended),
+            sent: since(sent),
+            finished: since(finished),
+            outcome: Outcome::Ok,
+            status: 0,
+            bytes_in: 0,
+            bytes_out: bytes_out.get(),
+            endpoint: None,
+            retries: 0,
+        };
+        let mut contact = Contact::Some;
+        let mut message = String::new();
+        match ending {
+            None => {
+                sample.outcome = Outcome::TimedOut;
+                message = format!("no complete answer within {:?}", ready.timeout);
+            }
+            Some(Ending::Broken { outcome, message: what }) => {
+                contact = Contact::None;
+                sample.outcome = outcome;
+                message = what;
+            }
+            Some(Ending::Answered(answer)) => {
+                sample.status = answer.status;
+                sample.bytes_in = answer.bytes;
+                sample.endpoint = answer.endpoint;
+                if let Some(mismatch) = answer.mismatch {
+                    sample.outcome = Outcome::Failed(FailClass::BodyMismatch);
+                    message = format!("request {}: {mismatch}", planned.id);
+                } else if template.expects(answer.status) {
+                    self.progress.answered(answer.bytes);
+                } else {
+                    sample.outcome = if answer.status == 503 {
+                        Outcome::Refused
+                    } else {
+                        Outcome::Failed(FailClass::of_status(answer.status))
+                    };
+                    message = format!("status {}", answer.status);
+                }
+            }
+        }
+        let mut ledger = self.ledger.borrow_mut();
+        if sample.outcome == Outcome::Dropped {
+            (sample.sent, sample.finished) = (sample.intended, sample.intended);
+        }
+        ledger.record(&sample);
+        if sample.outcome != Outcome::Ok {
+            ledger.explain(sample.outcome, message);
+        }
+        contact
+    }
+
+    /// Records a request that found every connection taken.
+    fn drop_unsent(&self, ready: &Ready, due: Instant, most: u32) {
+        let intended = due.nanos_since(self.start);
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.record(&Sample {
+            load: ready.index,
+            intended,
+            sent: intended,
+            finished: intended,
+            outcome: Outcome::Dropped,
+            status: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            endpoint: None,
+            retries: 0,
+        });
+        let what = format!("all {most} connections were taken: raise `max_connections`");
+        ledger.explain(Outcome::Dropped, what);
+        self.progress.finished();
+    }
+}
+
+/// Waits for `future`, but not beyond `deadline`; then it is dropped.
+async fn within<F: Future>(timer: &mut Timer, deadline: Instant, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => timer.poll_at(cx, deadline).map(|()| None),
+    })
+    .await
+}

@@ -55,6 +55,7 @@ impl RequestHead {
         let result = self.try_parse(input, limits);
         if result.is_err() {
             self.clear();
+            self.method = Method::Other;
         }
         result.map_err(Error::from)
     }
@@ -187,6 +188,9 @@ impl RequestHead {
 
     /// The authority that is asked, `host[:port]`: an absolute target's, else Host's. Empty in an
     /// HTTP/1.0 request without either. ASCII.
+    ///
+    /// It may be known although there is no Host field (HTTP/1.0 with an absolute target): what is
+    /// forwarded needs one of its own where [`RequestHead::get`] has no [`Name::Host`].
     pub fn host(&self) -> &[u8] {
         self.authority.of(self.head.fields.bytes())
     }

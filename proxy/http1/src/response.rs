@@ -44,6 +44,7 @@ impl ResponseHead {
         let result = self.try_parse(input, limits);
         if result.is_err() {
             self.clear();
+            self.status = 0;
         }
         result.map_err(Error::from)
     }

@@ -1,6 +1,6 @@
 //! Heads that come in pieces: nothing is scanned twice, and what is not HTTP is refused at once.
 
-use http1::{ErrorKind as E, Limits, RequestHead, ResponseHead};
+use http1::{ErrorKind as E, Limits, Method, RequestHead, ResponseHead};
 
 /// Feeds `text` a byte at a time; gives back after how many bytes what was decided.
 fn drip(text: &[u8], limits: &Limits) -> (usize, Result<Option<usize>, E>) {
@@ -123,4 +123,31 @@ fn clear_begins_another_message() {
     assert_eq!(head.parse(text, &limits), Ok(Some(text.len())));
     head.release();
     assert_eq!((head.target(), head.host(), head.field_count()), (&b""[..], &b""[..], 0));
+}
+
+/// An allocator that counts would need `unsafe`; that the bytes stay where they are says as much.
+#[test]
+fn a_warm_head_keeps_its_memory() {
+    let limits = Limits::default();
+    let mut head = RequestHead::new();
+    let long = b"GET /a/long/path?with=a&query HTTP/1.1\r\nHost: a\r\nX: 1\r\nY: 2\r\n\r\n";
+    let short = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert!(matches!(head.parse(long, &limits), Ok(Some(_))));
+    let address = head.method_bytes().as_ptr();
+    for text in [&short[..], long, short, long] {
+        assert!(matches!(head.parse(text, &limits), Ok(Some(_))));
+        assert_eq!(head.method_bytes().as_ptr(), address);
+    }
+}
+
+#[test]
+fn a_refused_message_leaves_nothing_of_the_one_before() {
+    let limits = Limits::default();
+    let mut head = RequestHead::new();
+    assert!(head.parse(b"DELETE /x HTTP/1.1\r\nHost: a\r\n\r\n", &limits).is_ok());
+    assert!(head.parse(b"GET\n", &limits).is_err());
+    assert_eq!(
+        (head.method(), head.method_bytes(), head.target()),
+        (Method::Other, &b""[..], &b""[..])
+    );
 }

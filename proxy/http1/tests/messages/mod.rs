@@ -25,6 +25,7 @@ const FIRST_LINES: &[&str] = &[
     "OPTIONS http://a HTTP/1.1",
     "GET http://a/x HTTP/1.1",
     "GET http://a?x HTTP/1.1",
+    "GET http://a/x HTTP/1.0",
     "CONNECT a:80 HTTP/1.1",
     "PATCH /%20 HTTP/1.1",
     "PUT /#f HTTP/1.1",

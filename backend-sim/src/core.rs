@@ -5,14 +5,15 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::poll_fn,
+    future::{Future, poll_fn},
+    pin::pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use http::{HeaderValue, StatusCode};
-use net::{Clock, Timer};
+use net::{Clock, Pacer};
 use policy::{Instant, Seed};
 use tokio::sync::Notify;
 
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     station: RefCell<Station>,
     waiters: RefCell<Vec<Option<Waker>>>,
     driver: RefCell<Option<Waker>>,
+    /// The driver must look again.
+    poked: Cell<bool>,
     /// When the driver will look again by itself.
     armed: Cell<Instant>,
     /// For `compute` in real time: what burns, and the time that the station lives in.
@@ -96,6 +99,7 @@ impl Core {
             station: RefCell::new(Station::new(config.layout())),
             waiters: RefCell::new(Vec::new()),
             driver: RefCell::new(None),
+            poked: Cell::new(false),
             armed: Cell::new(Instant::NEVER),
             burner,
             burnt: Cell::new(Instant::START),
@@ -211,12 +215,25 @@ impl Core {
     }
 
     fn wake_driver(&self) {
+        self.poked.set(true);
         if let Some(waker) = self.driver.borrow_mut().take() {
             waker.wake();
         }
     }
 
+    /// Ready when the driver must look again.
+    fn poll_poked(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.poked.take() {
+            return Poll::Ready(());
+        }
+        store(&mut self.driver.borrow_mut(), cx);
+        Poll::Pending
+    }
+
     fn cancel(&self, job: JobId) {
+        if !self.station.borrow().holds(job) {
+            return;
+        }
         let cancelled = self.station.borrow_mut().cancel(self.now(), job);
         if cancelled && self.config.kind == Kind::Session {
             // Somebody may have taken the place and waits to be told.
@@ -299,22 +316,23 @@ pub(crate) async fn drive(core: Rc<Core>) {
     if let Some(burner) = &core.burner {
         return drive_by_burning(&core, burner).await;
     }
-    let mut timer = Timer::new(core.clock);
-    poll_fn(|cx| {
-        store(&mut core.driver.borrow_mut(), cx);
-        loop {
-            core.collect();
-            let next = core.station.borrow().next_completion();
-            core.armed.set(next);
-            if next == Instant::NEVER {
-                // A long sleep that was armed for a job that is gone.
-                timer.release();
-                return Poll::<()>::Pending;
-            }
-            ready!(timer.poll_at(cx, next));
+    // tokio's millisecond would be an artefact in every service time.
+    let mut pacer = Pacer::new(core.clock);
+    loop {
+        core.collect();
+        let next = core.station.borrow().next_completion();
+        core.armed.set(next);
+        if next == Instant::NEVER {
+            poll_fn(|cx| core.poll_poked(cx)).await;
+            continue;
         }
-    })
-    .await;
+        let mut due = pin!(pacer.until(next));
+        poll_fn(|cx| match core.poll_poked(cx) {
+            Poll::Pending => due.as_mut().poll(cx),
+            poked @ Poll::Ready(()) => poked,
+        })
+        .await;
+    }
 }
 
 /// How long the processor works before others get their turn.
@@ -331,15 +349,7 @@ async fn drive_by_burning(core: &Core, burner: &Burner) {
         };
         if busy == 0 || next == Instant::NEVER {
             core.armed.set(Instant::NEVER);
-            let mut told = false;
-            poll_fn(|cx| {
-                if std::mem::replace(&mut told, true) {
-                    return Poll::Ready(());
-                }
-                store(&mut core.driver.borrow_mut(), cx);
-                Poll::Pending
-            })
-            .await;
+            poll_fn(|cx| core.poll_poked(cx)).await;
             continue;
         }
         core.armed.set(Instant::START);

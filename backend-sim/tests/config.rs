@@ -109,3 +109,19 @@ fn what_is_impossible_is_named_by_its_path() {
     }
     insta::assert_snapshot!(said);
 }
+
+#[test]
+fn editors_are_told_of_every_key() {
+    let schema = schemars::schema_for!(BackendConfig);
+    let keys: Vec<&String> =
+        schema.get("properties").and_then(|p| p.as_object()).expect("a table").keys().collect();
+    let written = toml::Table::try_from(BackendConfig {
+        session: Some(SessionConfig::default()),
+        ..BackendConfig::default()
+    });
+    let written = written.expect("it can be written");
+    assert_eq!(keys, written.keys().collect::<Vec<_>>());
+    let property = |name: &str| schema.pointer(&format!("/properties/{name}")).cloned();
+    assert_ne!(property("service").unwrap()["$ref"], property("response").unwrap()["$ref"]);
+    assert!(property("service").unwrap()["description"].is_string());
+}

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use backend_sim::{
     BackendConfig,
@@ -298,4 +298,57 @@ fn a_stop_lets_requests_end_and_resets_what_takes_too_long() {
         assert_eq!((seen.in_flight, seen.open_connections), (0, 0));
         assert!(net.connect(at).await.is_err());
     });
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story_twice() {
+    let config = BackendConfig {
+        workers: 2,
+        queue: 3,
+        discipline: Discipline::ProcessorSharing,
+        service: Distribution::Exponential { mean: TimeSpan::millis(3) },
+        faults: FaultConfig { reset: 0.05, ..FaultConfig::default() },
+        ..BackendConfig::default()
+    };
+    let tell = || {
+        let mut story = String::new();
+        with(&config, async |bench| {
+            let control = bench.endpoint.control().clone();
+            let mut tasks = Vec::new();
+            for step in 0..200_u64 {
+                match step {
+                    60 => control.slow(3.0).unwrap(),
+                    100 => control.crash(),
+                    110 => control.restart(),
+                    150 => control.hang(),
+                    160 => control.restore(),
+                    _ => {}
+                }
+                if step == 110 {
+                    control.settled().await.unwrap();
+                }
+                if (100..110).contains(&step) {
+                    continue;
+                }
+                let mut sender = bench.connect().await;
+                let clock = *bench.net.clock();
+                let request = plain().header("windtunnel-id", step).body(Full::default()).unwrap();
+                tasks.push(spawn_local(async move {
+                    let status = sender.send_request(request).await.map(|a| a.status()).ok();
+                    (step, status, clock.now())
+                }));
+                bench.sleep(700 + step * 13 % 900).await;
+            }
+            for task in tasks {
+                writeln!(story, "{:?}", task.await.unwrap()).unwrap();
+            }
+            write!(story, "{:?}", control.snapshot()).unwrap();
+        });
+        story
+    };
+    let story = tell();
+    assert_eq!(story, tell());
+    for part in ["Some(200)", "Some(503)", "None", "slow: 18, fail: 0, hang: 15, crash: 5"] {
+        assert!(story.contains(part), "{part} in {story}");
+    }
 }

@@ -1,1 +1,7 @@
-//! To be written.
+//! Scenarios: the language, the worlds it runs in, and the `windtunnel` program.
+//!
+//! A scenario file says what the proxy is, what stands behind it, what load arrives, what goes wrong when, and what must
+//! hold ([`language`]; see also this crate's README). The [`cli`] is one file a command.
+
+pub mod cli;
+pub mod language;

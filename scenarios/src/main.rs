@@ -1,3 +1,5 @@
 //! The `windtunnel` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    scenarios::cli::main().into()
+}

@@ -168,6 +168,11 @@ impl Fault {
                 format!("unknown key `{key}` {}", table(&path.parent()))
             }
             Kind::UnknownVariant { name: variant, known } => {
+                // A distribution that was meant to be a plain value.
+                if known.contains(&"constant") && variant.starts_with(|c: char| c.is_ascii_digit())
+                {
+                    help.push(format!("write `{name} = {{ constant = \"{variant}\" }}`"));
+                }
                 help.extend(suggestion(&variant, "names", &known));
                 // A variant that is a key stands in the table that is the value.
                 let owner = if name == variant { path.parent().last() } else { name };

@@ -50,7 +50,7 @@ impl Document {
                 let old = index_of(step).and_then(|index| items.get_mut(index));
                 *old.ok_or_else(|| refuse(no_element(&parent, length, step)))? = new;
             }
-            (value, _) => return Err(refuse(no_table(&parent, value))),
+            (value, step) => return Err(refuse(no_way(&parent, value, step))),
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ fn enter<'a>(
                 .and_then(|index| items.get_mut(index))
                 .ok_or_else(|| no_element(here, length, step))
         }
-        (value, _) => Err(no_table(here, value)),
+        (value, step) => Err(no_way(here, value, step)),
     }
 }
 
@@ -137,9 +137,12 @@ fn no_element(here: &Path, length: usize, step: &Step) -> String {
     }
 }
 
-fn no_table(here: &Path, value: &Value) -> String {
+fn no_way(here: &Path, value: &Value, step: &Step) -> String {
     if here.is_root() {
         return "this path does not begin with a name".to_owned();
+    }
+    if let (Value::Table(_), Step::Index(index)) = (value, step) {
+        return format!("`{here}` is no array with an element `{index}`");
     }
     format!("`{here}` is {} and not a table, so nothing can be set below it", value.describe())
 }

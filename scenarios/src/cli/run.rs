@@ -1,0 +1,166 @@
+//! `windtunnel run PATH…`: its arguments, and which scenarios they choose.
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::Args;
+use reports::World;
+
+use super::{Exit, check, style::Style};
+use crate::language::{Loaded, Setting, load_paths, suite};
+
+/// The arguments of `windtunnel run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Scenario files, or directories of them.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Where to run: model, sim, live, several of them with commas, or all; by default the first that the scenario
+    /// allows of sim, model, live.
+    #[arg(long, value_name = "WORLDS")]
+    pub world: Option<Worlds>,
+    /// The seed, in place of the scenario's own.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Run each so many times, with the seeds seed, seed+1, …
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repeat: u32,
+    /// Set a value over the files, such as proxy.balance.strategy=p2c.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<Setting>,
+    /// Only scenarios whose name contains this; several may be given.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Vec<String>,
+    /// Where the report goes.
+    #[arg(long, value_name = "DIR", default_value = "windtunnel-report")]
+    pub out: PathBuf,
+    /// Run only the mth of n equal parts of the suite, such as 2/3.
+    #[arg(long, value_name = "M/N")]
+    pub shard: Option<Shard>,
+    /// How many runs at a time in virtual time; one by default in live.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Stop at the first run that does not pass.
+    #[arg(long)]
+    pub fail_fast: bool,
+}
+
+/// Which worlds to run in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Worlds {
+    /// All that the scenario allows.
+    All,
+    /// These.
+    These(Vec<World>),
+}
+
+impl FromStr for Worlds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        let mut worlds: Vec<World> = Vec::new();
+        for name in text.split(',') {
+            let world = name.trim().parse().map_err(|why| format!("{why}, or all"))?;
+            if !worlds.contains(&world) {
+                worlds.push(world);
+            }
+        }
+        Ok(Self::These(worlds))
+    }
+}
+
+/// One of several equal parts of a suite, for machines that share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which part, from 1.
+    pub part: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Shard {
+    /// Whether the `index`th scenario, from 0, belongs to it.
+    pub fn has(self, index: usize) -> bool {
+        index % self.of == self.part - 1
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').and_then(|(part, of)| {
+            Some(Self { part: part.trim().parse().ok()?, of: of.trim().parse().ok()? })
+        });
+        parts.filter(|shard| (1..=shard.of).contains(&shard.part)).ok_or_else(|| {
+            format!("`{text}` is no part of a suite; write the first of three as 1/3")
+        })
+    }
+}
+
+/// The scenarios that are chosen, read and checked.
+pub fn select(args: &RunArgs) -> Result<Vec<Loaded>, suite::Failure> {
+    let mut loaded = load_paths(&args.paths, &args.settings)?;
+    let chosen = |name: &str| {
+        args.filter.is_empty() || args.filter.iter().any(|text| name.contains(text.as_str()))
+    };
+    loaded.retain(|scenario| chosen(&scenario.name));
+    if loaded.is_empty() {
+        let filters = args.filter.join("`, `");
+        let why = format!("no scenario's name contains `{filters}`");
+        return Err(suite::Failure::Nothing(why));
+    }
+    if let Some(shard) = args.shard {
+        let mut index = 0..;
+        loaded.retain(|_| index.next().is_some_and(|index| shard.has(index)));
+    }
+    if let Some(seed) = args.seed {
+        for variant in loaded.iter_mut().flat_map(|scenario| &mut scenario.variants) {
+            variant.scenario.seed = seed;
+        }
+    }
+    Ok(loaded)
+}
+
+/// Reads and checks the scenarios; running them belongs to the worlds.
+pub fn execute(args: &RunArgs) -> Exit {
+    let style = Style::of_stderr();
+    match select(args) {
+        Err(failure) => check::report(&failure, style),
+        Ok(loaded) => {
+            let worlds = "this build has no world to run them in";
+            eprintln!("{}: {} scenarios, but {worlds}", style.red("error"), loaded.len());
+            Exit::CouldNotRun
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_share_a_suite_without_gaps() {
+        for of in 1..5 {
+            for index in 0..20 {
+                let parts = (1..=of).filter(|part| Shard { part: *part, of }.has(index));
+                assert_eq!(parts.count(), 1);
+            }
+        }
+        assert_eq!("2/3".parse(), Ok(Shard { part: 2, of: 3 }));
+        for wrong in ["0/3", "4/3", "3", "a/b", "1/0", ""] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn worlds_are_a_list_or_all() {
+        assert_eq!("all".parse(), Ok(Worlds::All));
+        assert_eq!("live, sim,live".parse(), Ok(Worlds::These(vec![World::Live, World::Sim])));
+        assert!(
+            "mars".parse::<Worlds>().expect_err("no world").contains("model, sim or live, or all")
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! What happens when.
+//!
+//! An event is a time and exactly one action. In the file the action is a key of the event's table, so that a
+//! misspelt one is an unknown key with its line and the nearest known name.
+
+use std::fmt::Write as _;
+
+use backend_sim::Fault;
+use policy::{distribution::Distribution, quantity::TimeSpan};
+use proxy::config::ProxyConfig;
+use serde::{Deserialize, Serialize};
+
+mod table;
+
+use table::EventTable;
+
+/// A time and what happens then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "EventTable", into = "EventTable")]
+pub struct Event {
+    /// When, since the start of the run.
+    pub at: TimeSpan,
+    /// What.
+    pub action: Action,
+}
+
+/// Which endpoints: `web-3`, or `web-*` for all that `web` has then.
+pub type Endpoints = String;
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Something is done to endpoints.
+    Fault {
+        /// To which.
+        endpoint: Endpoints,
+        /// What.
+        fault: Fault,
+    },
+    /// A link is cut: what is sent is lost, and nobody is told.
+    Partition(Target),
+    /// A link works again: not cut, no loss, the network's own latency.
+    Repair(Target),
+    /// A link becomes slower.
+    Latency {
+        /// Which link.
+        target: Target,
+        /// How long a packet is under way in one direction.
+        one_way: Distribution<TimeSpan>,
+    },
+    /// A link loses packets.
+    Drop {
+        /// Which link.
+        target: Target,
+        /// How likely each packet is lost.
+        probability: f64,
+    },
+    /// A backend gets more endpoints.
+    Add {
+        /// Which backend.
+        backend: String,
+        /// How many more.
+        count: u32,
+    },
+    /// Endpoints leave: the proxy is told, finishes what it has there and sends nothing more.
+    Remove {
+        /// Which.
+        endpoint: Endpoints,
+    },
+    /// The proxy gets a changed configuration.
+    Reload {
+        /// What changes, on top of what is in force.
+        changes: serde_json::Map<String, serde_json::Value>,
+        /// The whole configuration after it; set once the scenario has been checked.
+        config: Option<Box<ProxyConfig>>,
+    },
+    /// The proxy drains and stops, and a new one starts in its place.
+    RestartProxy {
+        /// How long there is none.
+        down: TimeSpan,
+    },
+}
+
+/// One end of a link whose other end is the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The link between the proxy and endpoints.
+    Endpoint(Endpoints),
+    /// The link between the clients of a load and the proxy.
+    Load(String),
+}
+
+impl Action {
+    /// The key that stands for it in a file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Fault { fault, .. } => match fault {
+                Fault::Slow { .. } => "slow",
+                Fault::Fail { .. } => "fail",
+                Fault::Hang => "hang",
+                Fault::Crash => "crash",
+                Fault::Restart => "restart",
+                Fault::Restore => "restore",
+            },
+            Self::Partition(_) => "partition",
+            Self::Repair(_) => "repair",
+            Self::Latency { .. } => "latency",
+            Self::Drop { .. } => "drop",
+            Self::Add { .. } => "add",
+            Self::Remove { .. } => "remove",
+            Self::Reload { .. } => "reload",
+            Self::RestartProxy { .. } => "restart_proxy",
+        }
+    }
+
+    /// The endpoints that it is done to, as written.
+    pub fn endpoint(&self) -> Option<&str> {
+        match self {
+            Self::Fault { endpoint, .. } | Self::Remove { endpoint } => Some(endpoint),
+            Self::Partition(target)
+            | Self::Repair(target)
+            | Self::Latency { target, .. }
+            | Self::Drop { target, .. } => match target {
+                Target::Endpoint(endpoint) => Some(endpoint),
+                Target::Load(_) => None,
+            },
+            Self::Add { .. } | Self::Reload { .. } | Self::RestartProxy { .. } => None,
+        }
+    }
+
+    /// The load whose link it is done to.
+    pub fn load(&self) -> Option<&str> {
+        match self {
+            Self::Partition(Target::Load(load))
+            | Self::Repair(Target::Load(load))
+            | Self::Latency { target: Target::Load(load), .. }
+            | Self::Drop { target: Target::Load(load), .. } => Some(load),
+            _ => None,
+        }
+    }
+
+    /// A few words for charts and logs: `slow web-3 ×20`.
+    pub fn label(&self) -> String {
+        let mut label = self.name().replace('_', " ");
+        if let Some(name) = self.endpoint().or(self.load()) {
+            let _ = write!(label, " {name}");
+        }
+        let _ = match self {
+            Self::Fault { fault: Fault::Slow { factor }, .. } => write!(label, " ×{factor}"),
+            Self::Fault { fault: Fault::Fail { status, probability }, .. }
+                if *probability < 1.0 =>
+            {
+                write!(label, " {status} {}%", probability * 100.0)
+            }
+            Self::Fault { fault: Fault::Fail { status, .. }, .. } => write!(label, " {status}"),
+            Self::Drop { probability, .. } => write!(label, " {}%", probability * 100.0),
+            Self::Add { backend, count } => write!(label, " {count} to {backend}"),
+            _ => Ok(()),
+        };
+        label
+    }
+}
+
+/// One kind of event, for `windtunnel list events`.
+#[derive(Clone, Copy, Debug)]
+pub struct EventInfo {
+    /// Its key.
+    pub name: &'static str,
+    /// How it is written.
+    pub example: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+const fn info(name: &'static str, example: &'static str, doc: &'static str) -> EventInfo {
+    EventInfo { name, example, doc }
+}
+
+/// Every kind of event.
+pub const EVENTS: [EventInfo; 14] = [
+    info("slow", "{ endpoint = \"web-3\", factor = 20.0 }", "service takes so many times as long"),
+    info(
+        "fail",
+        "{ endpoint = \"web-*\", status = 503, probability = 0.5 }",
+        "answers an error, at once",
+    ),
+    info(
+        "crash",
+        "{ endpoint = \"web-3\" }",
+        "the process dies: connections are reset, then refused",
+    ),
+    info("restart", "{ endpoint = \"web-3\" }", "a new process on the same address"),
+    info("hang", "{ endpoint = \"web-3\" }", "accepts and reads, and never answers"),
+    info("restore", "{ endpoint = \"web-3\" }", "back to normal"),
+    info("partition", "{ endpoint = \"web-3\" }", "a link is cut; also { load = \"browse\" }"),
+    info("repair", "{ endpoint = \"web-3\" }", "the link works again"),
+    info(
+        "latency",
+        "{ endpoint = \"web-3\", one_way = { constant = \"50ms\" } }",
+        "a link becomes slower",
+    ),
+    info("drop", "{ endpoint = \"web-3\", probability = 0.05 }", "a link loses packets"),
+    info("add", "{ backend = \"web\", count = 2 }", "a backend gets more endpoints"),
+    info("remove", "{ endpoint = \"web-3\" }", "an endpoint is drained and leaves"),
+    info("reload", "{ balance = { strategy = \"random\" } }", "the proxy's configuration changes"),
+    info("restart_proxy", "{ down = \"1s\" }", "the proxy drains, stops and starts again"),
+];

@@ -1,0 +1,165 @@
+//! A scenario, as its file states it.
+//!
+//! The tables of the parts are the parts' own types, so there is one place that says what a backend, a load or
+//! a proxy can be told, and its documentation is what an editor shows. Maps keep the order of the file:
+//! loads, phases and thresholds come out of a report as they were written.
+
+use std::time::Duration;
+
+use backend_sim::BackendConfig;
+use indexmap::IndexMap;
+use loadgen::config::Load;
+use policy::{
+    distribution::Distribution,
+    quantity::{Bandwidth, TimeSpan},
+};
+use proxy::config::ProxyConfig;
+use reports::{Names, World};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    event::{Action, Event},
+    threshold::{Limit, Threshold},
+    world,
+};
+
+/// A scenario: what the proxy is, what stands behind it, what load arrives, what goes wrong, what must hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What this is about, in a sentence.
+    #[serde(default)]
+    pub description: String,
+    /// The seed that everything random is drawn from; 1 by default.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// How long load is offered.
+    pub duration: TimeSpan,
+    /// The part at the start that no metric counts; none by default.
+    #[serde(default)]
+    pub warmup: TimeSpan,
+    /// Where it may run: "model", "sim", "live"; by default wherever its events are possible.
+    #[serde(default = "world::all", with = "world::names")]
+    #[schemars(schema_with = "world::schema")]
+    pub worlds: Vec<World>,
+    /// The proxy's own configuration. Its endpoints are the backends below.
+    #[serde(default)]
+    pub proxy: ProxyConfig,
+    /// What stands behind the proxy: groups of equal endpoints, `web-0`, `web-1`, … for `[backends.web]`.
+    #[serde(default)]
+    pub backends: IndexMap<String, BackendConfig>,
+    /// The network, in `model` and `sim`; `live` has the machine's own.
+    #[serde(default)]
+    pub network: Network,
+    /// What arrives: open or closed loops.
+    #[serde(default)]
+    pub load: IndexMap<String, Load>,
+    /// What happens when.
+    #[serde(default)]
+    pub events: Vec<Event>,
+    /// Named windows `[from, to]`, for thresholds and charts.
+    #[serde(default)]
+    pub phases: IndexMap<String, Window>,
+    /// What must hold: a metric and a comparison such as "<= 250ms".
+    #[serde(default)]
+    pub thresholds: IndexMap<String, Limit>,
+    /// Values to vary, by dotted path; the runs are the product. Empty in a variant.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub matrix: IndexMap<String, Vec<serde_json::Value>>,
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+/// The network between clients, proxy and endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// How long a packet is under way, in one direction, on each link; not at all by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Distribution<TimeSpan>>,
+    /// What each link carries in each direction; no limit by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Bandwidth>,
+}
+
+impl Network {
+    /// Whether it says nothing.
+    pub fn is_default(&self) -> bool {
+        self.latency.is_none() && self.bandwidth.is_none()
+    }
+}
+
+/// A window of the run: from (inclusive) and to (exclusive), since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "(TimeSpan, TimeSpan)", into = "(TimeSpan, TimeSpan)")]
+#[schemars(with = "(TimeSpan, TimeSpan)")]
+pub struct Window(pub TimeSpan, pub TimeSpan);
+
+impl From<(TimeSpan, TimeSpan)> for Window {
+    fn from((from, to): (TimeSpan, TimeSpan)) -> Self {
+        Self(from, to)
+    }
+}
+
+impl From<Window> for (TimeSpan, TimeSpan) {
+    fn from(window: Window) -> Self {
+        (window.0, window.1)
+    }
+}
+
+impl Window {
+    /// Its start.
+    pub fn from(self) -> Duration {
+        self.0.0
+    }
+
+    /// Its end, not included.
+    pub fn to(self) -> Duration {
+        self.1.0
+    }
+}
+
+impl Scenario {
+    /// The names of the endpoints at the start, in order: `web-0`, `web-1`, …
+    pub fn endpoints(&self) -> Vec<String> {
+        let group = |(name, backend): (&String, &BackendConfig)| {
+            let name = name.clone();
+            (0..backend.count).map(move |index| format!("{name}-{index}"))
+        };
+        self.backends.iter().flat_map(group).collect()
+    }
+
+    /// The names of all endpoints that there ever are, those that events add included.
+    pub fn all_endpoints(&self) -> Vec<String> {
+        let mut names = self.endpoints();
+        for moment in self.timeline() {
+            if matches!(moment.action, Action::Add { .. }) {
+                names.extend(moment.endpoints);
+            }
+        }
+        names
+    }
+
+    /// The thresholds in the order of the file; `Err` names the one that is on no metric, and says why.
+    pub fn thresholds(&self) -> Result<Vec<Threshold>, (String, String)> {
+        let (loads, phases) = (keys(&self.load), keys(&self.phases));
+        let endpoints = self.all_endpoints();
+        let names = Names { loads: &loads, phases: &phases, endpoints: &endpoints };
+        let resolve = |(metric, limit): (&String, &Limit)| {
+            Threshold::new(metric, limit, names).map_err(|why| (metric.clone(), why))
+        };
+        self.thresholds.iter().map(resolve).collect()
+    }
+
+    /// The scenario as text, defaults filled in: what a report shows and what a configuration's hash is of.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("every part of a scenario can be written as TOML")
+    }
+}
+
+fn keys<T>(map: &IndexMap<String, T>) -> Vec<String> {
+    map.keys().cloned().collect()
+}

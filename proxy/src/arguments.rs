@@ -91,7 +91,9 @@ impl Arguments {
         let problems = config.problems();
         let placed = problems
             .iter()
-            .map(|problem| document.problem(&problem.path, format!("`{}` {}", problem.path, problem.message)))
+            .map(|problem| {
+                document.problem(&problem.path, format!("`{}` {}", problem.path, problem.message))
+            })
             .collect();
         Error::from_problems(placed)?;
         Ok(config)

@@ -23,7 +23,8 @@ pub(crate) fn start(access: AccessLog) -> WorkerGuard {
         .with_filter(filter)
         .with_filter(filter_fn(|metadata| metadata.target() != "access"));
     let mut layers = vec![own.boxed()];
-    let line = fmt::layer().with_writer(writer).with_ansi(false).with_target(false).with_level(false);
+    let line =
+        fmt::layer().with_writer(writer).with_ansi(false).with_target(false).with_level(false);
     let access_only = filter_fn(|metadata| metadata.target() == "access");
     match access {
         AccessLog::Off => {}

@@ -3,10 +3,7 @@
 use std::{borrow::Cow, fmt, net::SocketAddr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{
-    Deserialize, Deserializer, Serialize, de,
-    de::value::MapAccessDeserializer,
-};
+use serde::{Deserialize, Deserializer, Serialize, de, de::value::MapAccessDeserializer};
 
 /// Where requests go: `"127.0.0.1:9001"`, or `{ address = "127.0.0.1:9001", weight = 2 }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -69,7 +66,9 @@ impl<'de> Deserialize<'de> for EndpointConfig {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<EndpointConfig, E> {
                 text.parse().map(EndpointConfig::new).map_err(|_| {
-                    E::custom(format!("`{text}` is not an address; write one like \"127.0.0.1:9001\""))
+                    E::custom(format!(
+                        "`{text}` is not an address; write one like \"127.0.0.1:9001\""
+                    ))
                 })
             }
 

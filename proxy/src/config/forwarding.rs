@@ -92,7 +92,8 @@ impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a range of addresses; write one like \"10.0.0.0/8\"");
+        let wrong =
+            || format!("`{text}` is not a range of addresses; write one like \"10.0.0.0/8\"");
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),

@@ -215,10 +215,15 @@ impl ProxyConfig {
                 let path = format!("endpoints[{index}].weight");
                 problems.push(Problem::new(path, "must be at least 1"));
             }
-            if let Some(twin) = self.endpoints[..index].iter().position(|e| e.name() == endpoint.name()) {
+            if let Some(twin) =
+                self.endpoints[..index].iter().position(|e| e.name() == endpoint.name())
+            {
                 problems.push(Problem::new(
                     format!("endpoints[{index}]"),
-                    format!("`{}` is already endpoint {twin}; give it a `name` of its own", endpoint.name()),
+                    format!(
+                        "`{}` is already endpoint {twin}; give it a `name` of its own",
+                        endpoint.name()
+                    ),
                 ));
             }
         }
@@ -279,7 +284,10 @@ impl LimitConfig {
             problems.push(Problem::new("limits.head", "must be 256B to 1MiB"));
         }
         if self.target.0 == 0 || self.target.0 > self.head.0 {
-            problems.push(Problem::new("limits.target", "must be at least 1B and at most `limits.head`"));
+            problems.push(Problem::new(
+                "limits.target",
+                "must be at least 1B and at most `limits.head`",
+            ));
         }
         if self.replay.0 > 16 << 20 {
             problems.push(Problem::new("limits.replay", "must be at most 16MiB"));

@@ -20,7 +20,7 @@ impl<N: Net> Exchange<'_, N> {
             Ok(after) => (after, None),
             Err(fault) if self.status.is_some() => (After::Reset, Some(fault)),
             Err(fault) if matches!(fault, Fault::ClientGone) => (After::Close, Some(fault)),
-            Err(fault) => (self.refuse(&fault).await, Some(fault)),
+            Err(fault) => (Box::pin(self.refuse(&fault)).await, Some(fault)),
         };
         let status = match (&fault, self.status) {
             (Some(Fault::ClientGone | Fault::ClientStalled), _) => 499,

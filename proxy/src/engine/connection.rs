@@ -68,7 +68,7 @@ pub(crate) async fn serve<N: Net>(worker: Rc<Worker<N>>, stream: N::Stream, addr
                 (pad, after)
             }
             Next::Refused(mut pad, fault) => {
-                exchange::refuse_head(&worker, &mut client, &mut pad, fault).await;
+                Box::pin(exchange::refuse_head(&worker, &mut client, &mut pad, fault)).await;
                 (pad, After::Linger)
             }
         };
@@ -76,11 +76,11 @@ pub(crate) async fn serve<N: Net>(worker: Rc<Worker<N>>, stream: N::Stream, addr
         match after {
             After::KeepAlive => silence = worker.setup().config.timeouts.keep_alive.0,
             After::Close => break,
-            After::Linger => return client.linger(&worker).await,
+            After::Linger => return Box::pin(client.linger(&worker)).await,
             After::Reset => return client.channel.reset(),
         }
     }
-    client.close(&worker).await;
+    Box::pin(client.close(&worker)).await;
 }
 
 impl<N: Net> Client<N> {
@@ -183,7 +183,7 @@ impl<N: Net> Client<N> {
     }
 
     /// Ends the connection in order.
-    async fn close(mut self, worker: &Worker<N>) {
+    async fn close(&mut self, worker: &Worker<N>) {
         let deadline = worker.clock.now() + LINGER.0;
         poll_fn(|cx| {
             if self.timer.poll_at(cx, deadline).is_ready() {
@@ -198,7 +198,7 @@ impl<N: Net> Client<N> {
     }
 
     /// Ends the connection after a response that the client may not have read yet, while it still sends.
-    async fn linger(mut self, worker: &Worker<N>) {
+    async fn linger(&mut self, worker: &Worker<N>) {
         let (time, most) = LINGER;
         let deadline = worker.clock.now() + time;
         let mut left = most;
@@ -239,4 +239,23 @@ fn begin<N: Net>(
         *deadline = worker.clock.now() + setup.config.timeouts.request_head.0;
         worker.take_pad(&setup.limits)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use net::Real;
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// What an idle connection holds is its task. Rare paths are boxed to keep it small: who makes it grow
+    /// should know.
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        fn size<F>(_: impl FnOnce(Rc<Worker<Real>>, TcpStream, SocketAddr) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(serve::<Real>);
+        assert!(size <= 1100, "{size} bytes");
+    }
 }

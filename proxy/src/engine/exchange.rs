@@ -54,10 +54,8 @@ pub(crate) async fn exchange<N: Net>(
         _ => Encoding::Verbatim,
     };
     pad.upload.reset(framing, encoding);
-    pad.replay.reset(match pad.request.method().is_idempotent() {
-        true => setup.config.limits.replay.0 as usize,
-        false => 0,
-    });
+    let idempotent = pad.request.method().is_idempotent();
+    pad.replay.reset(if idempotent { setup.config.limits.replay.0 as usize } else { 0 });
     client.channel.equip(&worker.buffers);
     let begun = worker.clock.now();
     let mut exchange = Exchange {
@@ -144,7 +142,8 @@ impl<N: Net> Exchange<'_, N> {
         if self.pad.response.status() == 101 {
             self.deliver_head(Encoding::Verbatim, Persistence::Keep);
             self.worker.stats.upgrades.add(1);
-            let ended = tunnel::tunnel(self.worker, self.client, self.pad, &mut connection).await;
+            let tunnel = tunnel::tunnel(self.worker, self.client, self.pad, &mut connection);
+            let ended = Box::pin(tunnel).await;
             lease.finish(Outcome::Success, self.worker.clock.now());
             return ended.map(|()| After::Close);
         }
@@ -225,10 +224,8 @@ impl<N: Net> Exchange<'_, N> {
         }
         self.move_deadline(connection);
         self.client.timer.poll_at(cx, self.deadline).map(|()| {
-            Err(match self.client.channel.waiting() > 0 {
-                true => Fault::ClientStalled,
-                false => Fault::ResponseStalled,
-            })
+            let stalled = self.client.channel.waiting() > 0;
+            Err(if stalled { Fault::ClientStalled } else { Fault::ResponseStalled })
         })
     }
 

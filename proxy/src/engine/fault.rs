@@ -104,13 +104,15 @@ impl Fault {
         match self {
             Self::BadRequest(_) | Self::MethodRefused => "http_request_denied",
             Self::HeadTimeout | Self::BodyTimeout => "http_request_error",
-            Self::ClientGone | Self::ClientStalled => "connection_terminated",
             Self::NoEndpoint => "destination_unavailable",
             Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
             Self::ConnectRefused => "connection_refused",
             Self::ConnectFailed(_) => "destination_ip_unroutable",
             Self::ConnectTimeout => "connection_timeout",
-            Self::ReusedClosed | Self::ClosedBeforeResponse => "connection_terminated",
+            Self::ClientGone
+            | Self::ClientStalled
+            | Self::ReusedClosed
+            | Self::ClosedBeforeResponse => "connection_terminated",
             Self::ResponseTimeout => "connection_read_timeout",
             Self::BadResponse(_) => "http_protocol_error",
             Self::ClosedMidResponse => "http_response_incomplete",
@@ -157,7 +159,9 @@ impl fmt::Display for Fault {
             Self::QueueTimeout => f.write_str("every endpoint stayed at its limit for too long"),
             Self::ConnectRefused => f.write_str("the endpoint refused the connection"),
             Self::ConnectFailed(error) => write!(f, "the endpoint cannot be reached: {error}"),
-            Self::ConnectTimeout => f.write_str("the endpoint did not accept the connection in time"),
+            Self::ConnectTimeout => {
+                f.write_str("the endpoint did not accept the connection in time")
+            }
             Self::ReusedClosed | Self::ClosedBeforeResponse => {
                 f.write_str("the endpoint closed the connection before it answered")
             }

@@ -71,18 +71,17 @@ impl Signature {
             HostHeader::Client | HostHeader::Endpoint => authority,
         };
         encode::field(out, b"Host", host);
-        for field in head.end_to_end() {
-            match field.known {
-                Some(Name::Host) => {}
-                Some(
-                    Name::XForwardedFor
-                    | Name::XForwardedProto
-                    | Name::XForwardedHost
-                    | Name::Forwarded,
-                ) if self.replaces(field, peer) => {}
-                _ => encode::field(out, field.name, field.value),
-            }
-        }
+        head.write_end_to_end(out, |field| match field.known {
+            Some(Name::Host) => true,
+            Some(
+                Name::XForwardedFor
+                | Name::XForwardedProto
+                | Name::XForwardedHost
+                | Name::XForwardedPort
+                | Name::Forwarded,
+            ) => self.replaces(field, peer),
+            _ => false,
+        });
         if head.framing() == Framing::Chunked {
             encode::chunked(out);
         }
@@ -92,7 +91,7 @@ impl Signature {
         }
         out.extend_from_slice(&self.via);
         if self.config.x_forwarded {
-            self.x_forwarded(out, head, peer);
+            Self::x_forwarded(out, head, peer);
         }
         if self.config.forwarded {
             forwarded(out, head, peer);
@@ -105,11 +104,11 @@ impl Signature {
     }
 
     /// Whether the client's own field is left out, because it is not believed or is written anew below.
-    fn replaces(&self, field: FieldRef<'_>, peer: &Peer) -> bool {
+    fn replaces(&self, field: &FieldRef<'_>, peer: &Peer) -> bool {
         !peer.trusted || (self.config.x_forwarded && field.known == Some(Name::XForwardedFor))
     }
 
-    fn x_forwarded(&self, out: &mut Vec<u8>, head: &RequestHead, peer: &Peer) {
+    fn x_forwarded(out: &mut Vec<u8>, head: &RequestHead, peer: &Peer) {
         out.extend_from_slice(b"X-Forwarded-For: ");
         if peer.trusted {
             for earlier in head.get_all(Name::XForwardedFor) {
@@ -132,16 +131,14 @@ impl Signature {
     pub(crate) fn response(&self, out: &mut Vec<u8>, head: &ResponseHead, way: &ResponseWay<'_>) {
         encode::status_line_with_reason(out, head.status(), head.reason());
         let mut dated = false;
-        for field in head.end_to_end() {
-            match field.known {
-                // Chunks and a length exclude each other; HEAD and 304 may state a length without a body.
-                Some(Name::ContentLength) if way.encoding == Encoding::Chunked => {}
-                known => {
-                    dated |= known == Some(Name::Date);
-                    encode::field(out, field.name, field.value);
-                }
+        head.write_end_to_end(out, |field| match field.known {
+            // Chunks and a length exclude each other; HEAD and 304 may state a length without a body.
+            Some(Name::ContentLength) => way.encoding == Encoding::Chunked,
+            known => {
+                dated |= known == Some(Name::Date);
+                false
             }
-        }
+        });
         if way.encoding == Encoding::Chunked {
             encode::chunked(out);
         }

@@ -13,11 +13,7 @@ use policy::{
     health::{HealthConfig, HealthKind, HealthState, ProbeResult, Transition},
 };
 
-use super::{
-    channel::Channel,
-    upstream::UpstreamShared,
-    worker::Worker,
-};
+use super::{channel::Channel, upstream::UpstreamShared, worker::Worker};
 use crate::config::ProxyConfig;
 
 /// Checks endpoint `index` for as long as `shared` is in force.
@@ -38,11 +34,11 @@ pub(crate) async fn watch<N: Net>(
             return;
         }
         let limit = health.timeout.0;
-        let result = match worker.clock.timeout(limit, probe(&worker, &config, &shared, index)).await
-        {
-            Ok(result) => result,
-            Err(_) => ProbeResult::Failed,
-        };
+        let result =
+            match worker.clock.timeout(limit, probe(&worker, &config, &shared, index)).await {
+                Ok(result) => result,
+                Err(_) => ProbeResult::Failed,
+            };
         let Some(transition) = state.on_probe(health, result) else { continue };
         let name = &shared.endpoints.list()[index].name;
         match transition {

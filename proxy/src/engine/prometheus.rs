@@ -114,11 +114,16 @@ impl Figures {
             list.iter().map(move |endpoint| (endpoint.name.as_str(), figure(endpoint)))
         };
         let what = ("endpoint_requests", "Requests sent to the endpoint", "endpoint");
-        family(encoder, what, MetricType::Counter, of(|endpoint| endpoint.requests()))?;
+        family(encoder, what, MetricType::Counter, of(policy::Endpoint::requests))?;
         let what = ("endpoint_failures", "Requests that failed at the endpoint", "endpoint");
-        family(encoder, what, MetricType::Counter, of(|endpoint| endpoint.failures()))?;
+        family(encoder, what, MetricType::Counter, of(policy::Endpoint::failures))?;
         let what = ("endpoint_ejections", "Ejections of the endpoint", "endpoint");
-        family(encoder, what, MetricType::Counter, of(|endpoint| u64::from(endpoint.times_ejected())))?;
+        family(
+            encoder,
+            what,
+            MetricType::Counter,
+            of(|endpoint| u64::from(endpoint.times_ejected())),
+        )?;
         let what = ("endpoint_in_flight", "Requests in flight at the endpoint", "endpoint");
         family(encoder, what, MetricType::Gauge, of(|endpoint| u64::from(endpoint.in_flight())))?;
         let what = ("endpoint_ready", "1 when the endpoint may be chosen", "endpoint");
@@ -134,10 +139,8 @@ impl Figures {
         let view = &self.0;
         let buckets: Vec<(f64, u64)> = (0..LATENCY_BUCKETS)
             .map(|index| {
-                let bound = match index + 1 < LATENCY_BUCKETS {
-                    true => (1_u64 << index) as f64 / 1e6,
-                    false => f64::MAX,
-                };
+                let last = index + 1 == LATENCY_BUCKETS;
+                let bound = if last { f64::MAX } else { (1_u64 << index) as f64 / 1e6 };
                 (bound, view.sum(|stats| &stats.latency[index]))
             })
             .collect();

@@ -30,14 +30,16 @@ use super::{
 
 impl<N: Net> Exchange<'_, N> {
     /// Finds an endpoint that answers, and its response's head.
-    pub(super) async fn reach(&mut self) -> Result<(Connection<N::Stream>, Lease<N::Stream>), Fault> {
+    pub(super) async fn reach(
+        &mut self,
+    ) -> Result<(Connection<N::Stream>, Lease<N::Stream>), Fault> {
         let mut last = None;
         loop {
-            let lease = match (self.acquire().await, last.take()) {
-                (Ok(lease), _) => lease,
+            let lease = match self.acquire().await {
+                Ok(lease) => lease,
                 // No other endpoint is left: what the last one did is what the client should know.
-                (Err(Fault::NoEndpoint), Some(fault)) => return Err(fault),
-                (Err(fault), _) => return Err(fault),
+                Err(Fault::NoEndpoint) => return Err(last.unwrap_or(Fault::NoEndpoint)),
+                Err(fault) => return Err(fault),
             };
             self.endpoint = Some(lease.index);
             let (failure, fault) = match self.attempt(lease.index).await {
@@ -76,20 +78,18 @@ impl<N: Net> Exchange<'_, N> {
 
     /// Whether the request may be sent again after this; takes it from the budget if so.
     fn may_retry(&mut self, failure: Failure) -> bool {
-        let idempotence = match self.pad.request.method().is_idempotent() {
-            true => Idempotence::Idempotent,
-            false => Idempotence::NonIdempotent,
+        let idempotence = if self.pad.request.method().is_idempotent() {
+            Idempotence::Idempotent
+        } else {
+            Idempotence::NonIdempotent
         };
-        let body = match self.pad.upload.bytes() == 0 || self.pad.replay.is_complete() {
-            true => Body::Replayable,
-            false => Body::Gone,
-        };
+        let kept = self.pad.upload.bytes() == 0 || self.pad.replay.is_complete();
+        let body = if kept { Body::Replayable } else { Body::Gone };
         let retry = &self.setup.config.retry;
         if retry.decide(failure, idempotence, body, self.retries) != Decision::Retry {
             return false;
         }
-        let granted =
-            self.setup.upstream.budget.borrow_mut().try_retry(self.worker.clock.now());
+        let granted = self.setup.upstream.budget.borrow_mut().try_retry(self.worker.clock.now());
         if !granted {
             self.worker.stats.retries_refused.add(1);
         }
@@ -98,41 +98,49 @@ impl<N: Net> Exchange<'_, N> {
 
     /// A place at an endpoint; waits in the queue while all are at their limit.
     async fn acquire(&mut self) -> Result<Lease<N::Stream>, Fault> {
-        let upstream = &self.setup.upstream;
+        match self.pick() {
+            Some(result) => result,
+            // Boxed, as all that is rare: a connection's task is as large as its largest path.
+            None => Box::pin(self.queue()).await,
+        }
+    }
+
+    /// What the balancer says now; nothing when every endpoint is at its limit.
+    fn pick(&self) -> Option<Result<Lease<N::Stream>, Fault>> {
         let now = self.worker.clock.now();
-        let pick = |now| match upstream.pick(&self.pad.tried, now) {
+        let upstream = &self.setup.upstream;
+        match upstream.pick(&self.pad.tried, now) {
             Pick::Taken(index) => Some(Ok(Lease::new(upstream, index, now))),
             Pick::None => Some(Err(Fault::NoEndpoint)),
             Pick::AllFull => None,
-        };
-        if let Some(result) = pick(now) {
-            return result;
         }
+    }
+
+    /// Waits until an endpoint has room.
+    async fn queue(&mut self) -> Result<Lease<N::Stream>, Fault> {
         let queue = &self.setup.config.queue;
-        let waiting = &upstream.shared.waiting;
-        if !waiting.try_enter(queue) {
+        let shared = &self.setup.upstream.shared;
+        if !shared.waiting.try_enter(queue) {
             return Err(Fault::QueueFull);
         }
-        let _place = scopeguard(|| waiting.leave());
+        let _place = scopeguard(|| shared.waiting.leave());
         self.worker.stats.queued.add(1);
-        let deadline = now + queue.timeout.0;
+        let deadline = self.worker.clock.now() + queue.timeout.0;
         loop {
-            let mut room = pin!(upstream.shared.room.notified());
+            let mut room = pin!(shared.room.notified());
             room.as_mut().enable();
-            if let Some(result) = pick(self.worker.clock.now()) {
+            if let Some(result) = self.pick() {
                 return result;
             }
-            let client = &mut *self.client;
-            let upload = &self.pad.upload;
             poll_fn(|cx| {
                 if room.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Ok(()));
                 }
                 let scratch = &mut *self.worker.scratch.borrow_mut();
-                if upload.is_received() && client.poll_gone(cx, scratch).is_ready() {
+                if self.pad.upload.is_received() && self.client.poll_gone(cx, scratch).is_ready() {
                     return Poll::Ready(Err(Fault::ClientGone));
                 }
-                client.timer.poll_at(cx, deadline).map(|()| Err(Fault::QueueTimeout))
+                self.client.timer.poll_at(cx, deadline).map(|()| Err(Fault::QueueTimeout))
             })
             .await?;
         }
@@ -145,7 +153,7 @@ impl<N: Net> Exchange<'_, N> {
                 self.worker.stats.upstream_reuses.add(1);
                 connection
             }
-            None => self.connect(index).await?,
+            None => Box::pin(self.connect(index)).await?,
         };
         connection.channel.equip(&self.worker.buffers);
         let site = &self.setup.upstream.shared.sites[index as usize];
@@ -212,8 +220,7 @@ impl<N: Net> Exchange<'_, N> {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => {
                     self.sending = Sending::Done;
-                    self.deadline =
-                        worker.clock.now() + self.setup.config.timeouts.response_head.0;
+                    self.deadline = worker.clock.now() + self.setup.config.timeouts.response_head.0;
                 }
                 Poll::Ready(Err(Broken::Sender)) => return Poll::Ready(Err(Fault::ClientGone)),
                 Poll::Ready(Err(Broken::Framing(error))) => {
@@ -222,8 +229,7 @@ impl<N: Net> Exchange<'_, N> {
                 // The endpoint may have answered before it stopped reading: look for that answer.
                 Poll::Ready(Err(Broken::Receiver)) => {
                     self.sending = Sending::Stuck;
-                    self.deadline =
-                        worker.clock.now() + self.setup.config.timeouts.response_head.0;
+                    self.deadline = worker.clock.now() + self.setup.config.timeouts.response_head.0;
                 }
             }
         }
@@ -251,10 +257,8 @@ impl<N: Net> Exchange<'_, N> {
         }
         self.client.timer.poll_at(cx, self.deadline).map(|()| {
             let waits_for_us = connection.channel.waiting() == 0 && !self.pad.upload.is_received();
-            Err(match waits_for_us && !self.pad.request.expects_continue() {
-                true => Fault::BodyTimeout,
-                false => Fault::ResponseTimeout,
-            })
+            let clients = waits_for_us && !self.pad.request.expects_continue();
+            Err(if clients { Fault::BodyTimeout } else { Fault::ResponseTimeout })
         })
     }
 
@@ -312,10 +316,7 @@ impl<N: Net> Exchange<'_, N> {
 
 /// What a connection's end before the response means.
 fn closed<S>(connection: &Connection<S>) -> Fault {
-    match connection.reused {
-        true => Fault::ReusedClosed,
-        false => Fault::ClosedBeforeResponse,
-    }
+    if connection.reused { Fault::ReusedClosed } else { Fault::ClosedBeforeResponse }
 }
 
 /// The fault in the terms of the retry decision.

@@ -138,7 +138,10 @@ async fn accept<N: Net>(worker: Rc<Worker<N>>, listener: N::Listener) {
 async fn sweep<N: Net>(worker: Rc<Worker<N>>) {
     loop {
         let setup = worker.setup();
-        worker.clock.sleep(setup.config.timeouts.upstream_idle.0.max(Duration::from_secs(4)) / 4).await;
+        worker
+            .clock
+            .sleep(setup.config.timeouts.upstream_idle.0.max(Duration::from_secs(4)) / 4)
+            .await;
         let scratch = &mut *worker.scratch.borrow_mut();
         let mut cx = Context::from_waker(Waker::noop());
         setup.upstream.pool.sweep(&mut cx, worker.clock.now(), scratch);

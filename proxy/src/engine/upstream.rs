@@ -60,9 +60,9 @@ impl UpstreamShared {
             let name = endpoint.name();
             let limit =
                 endpoint.max_in_flight.or(config.limits.endpoint_in_flight).unwrap_or(u32::MAX);
-            let kept = before.and_then(|before| before.find(&name, endpoint.address)).filter(|kept| {
-                kept.weight == endpoint.weight && kept.max_in_flight == limit
-            });
+            let kept = before
+                .and_then(|before| before.find(&name, endpoint.address))
+                .filter(|kept| kept.weight == endpoint.weight && kept.max_in_flight == limit);
             list.push(kept.unwrap_or_else(|| {
                 Arc::new(Endpoint::new(name.into_owned(), endpoint.weight, limit))
             }));
@@ -148,7 +148,11 @@ impl<S> Upstream<S> {
                 return Pick::Taken(index);
             }
         }
-        if view.ready.iter().any(|index| !tried.contains(index)) { Pick::AllFull } else { Pick::None }
+        if view.ready.iter().any(|index| !tried.contains(index)) {
+            Pick::AllFull
+        } else {
+            Pick::None
+        }
     }
 
     /// A connection to the endpoint may be opened.

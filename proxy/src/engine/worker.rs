@@ -109,6 +109,7 @@ pub(crate) struct Worker<N: Net> {
     /// No new requests: the proxy is about to stop.
     pub(crate) draining: Cell<bool>,
     setup: RefCell<Rc<Setup<N::Stream>>>,
+    #[expect(clippy::vec_box, reason = "a pad moves as a pointer between the store and a request")]
     pads: RefCell<Vec<Box<Pad>>>,
     date: RefCell<(u64, String)>,
     idle: RefCell<Slots>,

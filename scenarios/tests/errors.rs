@@ -204,3 +204,30 @@ fn several_at_once() {
     let more = "[thresholds]\nsucess_ratio = \">= 0.999\"\n[[events]]\nat = \"90s\"\nhang = { endpoint = \"db-0\" }\n";
     insta::assert_snapshot!(picture(&format!("{text}{more}")));
 }
+
+#[test]
+fn numbers_that_would_fill_the_machine() {
+    let first = instead(&[
+        ("count = 3", "count = 4000000000"),
+        ("[phases]", "users = 4000000000\n[phases]"),
+    ]);
+    let second = with(&[
+        "[[events]]\nat = \"1s\"\nadd = { backend = \"web\", count = 4000000000 }\n\
+         [thresholds]\n\"endpoint.web-9.share\" = \"> 0\"",
+        "[backends.db]\ncount = 9999",
+    ]);
+    let pictures = first + &second;
+    insta::assert_snapshot!(pictures);
+}
+
+#[test]
+fn very_many_problems_are_cut_short() {
+    use std::fmt::Write as _;
+    let mut text = GOOD.replace("count = 3", "count = 10000");
+    for n in 0..2_000 {
+        let _ = write!(text, "[[events]]\nat = \"{n}ms\"\nhang = {{ endpoint = \"wbe-{n}\" }}\n");
+    }
+    let picture = picture(&text);
+    assert_eq!(picture.matches("no endpoint is called").count(), 20);
+    assert!(picture.contains("error: and there are at least 30 problems more"), "{picture}");
+}

@@ -42,7 +42,7 @@ fn the_designs_example() {
     assert_eq!(expected.users, 50);
     let labels: Vec<String> = scenario.timeline().into_iter().map(|m| m.label).collect();
     assert_eq!(labels, ["slow web-3 ×20", "restore web-3"]);
-    let thresholds = scenario.thresholds().expect("they were checked");
+    let thresholds = scenario.thresholds();
     let names: Vec<String> = thresholds.iter().map(Threshold::expression).collect();
     assert_eq!(
         names,

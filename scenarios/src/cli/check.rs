@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use reports::World;
 
-use super::{Exit, style::Style};
+use super::{
+    Exit,
+    style::{Style, print},
+};
 use crate::language::{Loaded, Setting, suite};
 
 /// The arguments of `windtunnel check`.
@@ -28,10 +31,10 @@ pub(super) fn execute(args: &CheckArgs, out: Style, err: Style) -> Exit {
     let width = found.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or(0);
     for scenario in &found {
         match scenario.load(&args.settings) {
-            Ok(loaded) => println!("{}", line(&loaded, width, out)),
+            Ok(loaded) => print(&line(&loaded, width, out)),
             Err(error) => {
                 wrong += 1;
-                println!("{}  {}", out.red("bad"), scenario.name);
+                print(&format!("{}  {}", out.red("bad"), scenario.name));
                 eprintln!("{}", error.render(err.paint()));
             }
         }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     Exit, check,
-    style::{Style, table},
+    style::{Style, print, table},
 };
 use crate::language::{event::EVENTS, suite};
 
@@ -52,7 +52,7 @@ pub(super) fn execute(args: &ListArgs, style: Style) -> Exit {
         What::Distributions => distributions(style),
         What::Events => events(style),
     };
-    println!("{text}");
+    print(&text);
     Exit::Success
 }
 

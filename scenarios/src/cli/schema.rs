@@ -1,8 +1,6 @@
 //! `windtunnel schema`: the JSON Schema of a scenario file.
 
-use std::io::Write as _;
-
-use super::Exit;
+use super::{Exit, style::print};
 use crate::language::Scenario;
 
 /// The schema as text.
@@ -12,10 +10,8 @@ fn schema() -> String {
 }
 
 pub(super) fn execute() -> Exit {
-    match writeln!(std::io::stdout(), "{}", schema()) {
-        Ok(()) => Exit::Success,
-        Err(_) => Exit::CouldNotRun,
-    }
+    print(&schema());
+    Exit::Success
 }
 
 #[cfg(test)]

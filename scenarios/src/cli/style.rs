@@ -67,6 +67,12 @@ impl Style {
     }
 }
 
+/// Prints a line to standard output. A reader that has gone away (`… | head`) is nobody's fault.
+pub fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(stdout(), "{text}");
+}
+
 /// The colours of `--help`.
 pub(super) fn help_styles() -> Styles {
     Styles::styled()

@@ -13,12 +13,18 @@ use proxy::config::{
 use reports::World;
 
 use super::{
-    event::Action, matrix::Exclusion, scenario::Scenario, timeline::Present, traces::Files, world,
+    event::Action,
+    matrix::Exclusion,
+    scenario::{MAX_ENDPOINTS, Scenario},
+    timeline::Present,
+    traces::Files,
+    world,
 };
 
-const MAX_ENDPOINTS: u64 = 10_000;
 const MAX_EVENTS: usize = 10_000;
 const MAX_NAMES: usize = 1_000;
+/// After so many problems no further ones are looked for: nobody reads them.
+const ENOUGH: usize = 50;
 const MAX_DURATION: Duration = Duration::from_hours(30 * 24);
 
 /// Checks a scenario that was read from `document`, completes it with what its files hold, and takes the
@@ -147,7 +153,7 @@ impl Check<'_> {
             }
         }
         let endpoints: u64 = scenario.backends.values().map(|b| u64::from(b.count)).sum();
-        if endpoints > MAX_ENDPOINTS {
+        if endpoints > MAX_ENDPOINTS as u64 {
             let message =
                 format!("there are {endpoints} endpoints; at most {MAX_ENDPOINTS} can be run");
             self.complain("backends", message);
@@ -199,6 +205,9 @@ impl Check<'_> {
         }
         let mut present = Present::at_start(scenario);
         for index in scenario.events_by_time() {
+            if self.problems.len() >= ENOUGH {
+                return;
+            }
             let event = &scenario.events[index];
             if event.at > scenario.duration {
                 let message = format!(
@@ -234,7 +243,7 @@ impl Check<'_> {
                 self.known(&path, "backend", backend, scenario.backends.keys());
                 if *count == 0 {
                     self.impossible(part, "count", "must be above 0");
-                } else if present.len() as u64 + u64::from(*count) > MAX_ENDPOINTS {
+                } else if present.len() + *count as usize > MAX_ENDPOINTS {
                     let what = format!("would make more than {MAX_ENDPOINTS} endpoints");
                     self.impossible(part, "count", &what);
                 } else {
@@ -362,11 +371,12 @@ impl Check<'_> {
             self.complain("thresholds", format!("there are more than {MAX_NAMES} thresholds"));
             return;
         }
-        // Each on its own, so that all that are wrong are reported.
-        let mut rest = scenario.clone();
-        while let Err((metric, why)) = rest.thresholds() {
-            rest.thresholds.shift_remove(&metric);
-            let path = Path::default().key("thresholds").key(&metric);
+        for (metric, resolved) in scenario.resolved_thresholds() {
+            let Err(why) = resolved else { continue };
+            if self.problems.len() >= ENOUGH {
+                return;
+            }
+            let path = Path::default().key("thresholds").key(metric);
             let (message, help) = match why.split_once("; ") {
                 Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
                 None => (why, None),

@@ -18,6 +18,8 @@ use super::{check, scenario::Scenario, traces::Files};
 
 /// At most so many variants of one file.
 pub const MAX_VARIANTS: usize = 10_000;
+/// At most so many values in all variants together: some seconds of checking.
+const MAX_VALUES: usize = 20_000_000;
 /// How many problems of all variants are shown.
 const MAX_PROBLEMS: usize = 20;
 
@@ -65,6 +67,14 @@ pub fn variants(mut document: Document, base: &FilePath) -> Result<Vec<Variant>,
         let origin = matrix.map_or(Origin::Default, |node| node.origin);
         return Err(Problem::new(message).at(origin).help("leave some values out").into());
     };
+    let values = document.leaves().len().max(1);
+    if count.saturating_mul(values) > MAX_VALUES {
+        let message = format!(
+            "{count} variants of a scenario with {values} values are more than can be checked"
+        );
+        let origin = matrix.map_or(Origin::Default, |node| node.origin);
+        return Err(Problem::new(message).at(origin).help("split the scenario").into());
+    }
     let mut files = Files::beside(base);
     let mut found = Vec::with_capacity(count);
     let mut problems = Problems::default();
@@ -123,7 +133,13 @@ impl Problems {
                 problem
             }
         };
-        self.all.into_iter().map(tell).collect()
+        let more = self.all.len().saturating_sub(MAX_PROBLEMS);
+        let mut problems: Vec<Problem> =
+            self.all.into_iter().take(MAX_PROBLEMS).map(tell).collect();
+        if more > 0 {
+            problems.push(Problem::new(format!("and there are at least {more} problems more")));
+        }
+        problems
     }
 }
 

@@ -24,6 +24,9 @@ use super::{
     world,
 };
 
+/// At most so many endpoints at a time.
+pub const MAX_ENDPOINTS: usize = 10_000;
+
 /// A scenario: what the proxy is, what stands behind it, what load arrives, what goes wrong, what must hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -123,13 +126,13 @@ impl Window {
 }
 
 impl Scenario {
-    /// The names of the endpoints at the start, in order: `web-0`, `web-1`, …
+    /// The names of the endpoints at the start, in order: `web-0`, `web-1`, … At most [`MAX_ENDPOINTS`].
     pub fn endpoints(&self) -> Vec<String> {
         let group = |(name, backend): (&String, &BackendConfig)| {
             let name = name.clone();
             (0..backend.count).map(move |index| format!("{name}-{index}"))
         };
-        self.backends.iter().flat_map(group).collect()
+        self.backends.iter().flat_map(group).take(MAX_ENDPOINTS).collect()
     }
 
     /// The names of all endpoints that there ever are, those that events add included.
@@ -143,15 +146,19 @@ impl Scenario {
         names
     }
 
-    /// The thresholds in the order of the file; `Err` names the one that is on no metric, and says why.
-    pub fn thresholds(&self) -> Result<Vec<Threshold>, (String, String)> {
+    /// The thresholds in the order of the file. Those on no metric are left out; in a scenario that was checked
+    /// there are none.
+    pub fn thresholds(&self) -> Vec<Threshold> {
+        self.resolved_thresholds().into_iter().filter_map(|(_, resolved)| resolved.ok()).collect()
+    }
+
+    /// Each threshold's metric, and what it is or why it cannot be.
+    pub(super) fn resolved_thresholds(&self) -> Vec<(&str, Result<Threshold, String>)> {
         let (loads, phases) = (keys(&self.load), keys(&self.phases));
         let endpoints = self.all_endpoints();
         let names = Names { loads: &loads, phases: &phases, endpoints: &endpoints };
-        let resolve = |(metric, limit): (&String, &Limit)| {
-            Threshold::new(metric, limit, names).map_err(|why| (metric.clone(), why))
-        };
-        self.thresholds.iter().map(resolve).collect()
+        let resolve = |(metric, limit): (&'_ String, &Limit)| Threshold::new(metric, limit, names);
+        self.thresholds.iter().map(|pair| (pair.0.as_str(), resolve(pair))).collect()
     }
 
     /// The scenario as text, defaults filled in: what a report shows and what a configuration's hash is of.

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::{event::Action, scenario::Scenario};
+use super::{
+    event::Action,
+    scenario::{MAX_ENDPOINTS, Scenario},
+};
 
 /// Something that happens at an instant of the run.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +93,8 @@ impl Present {
     pub(super) fn add(&mut self, backend: &str, count: u32) -> Vec<String> {
         let Some(next) = self.counts.get_mut(backend) else { return Vec::new() };
         let first = *next;
-        *next += u64::from(count);
+        let room = (MAX_ENDPOINTS - self.names.len().min(MAX_ENDPOINTS)) as u64;
+        *next += u64::from(count).min(room);
         let added: Vec<String> = (first..*next).map(|index| format!("{backend}-{index}")).collect();
         self.names.extend(added.iter().cloned());
         added

@@ -47,7 +47,7 @@ impl Sampler {
             Some(Column { keep, other }) if rng.below(self.height) >= *keep => *other as usize,
             _ => column,
         };
-        view.ready[place]
+        view.ready.get(place).copied().unwrap_or(view.ready[column])
     }
 
     fn build(&mut self, view: &View<'_>) {

@@ -18,8 +18,8 @@
 //! arithmetic is exact: whole slots and remainders, no floating point.
 //!
 //! An endpoint that may not be taken (tried, full) loses its turn, as with nginx: nothing is saved up that would come as a burst
-//! later. Its class passes the slot on within itself, or to the next class in the schedule; after four classes in vain one pass
-//! over all candidates decides (nginx's algorithm, with credits that are kept for these passes only).
+//! later. The next slot of the schedule decides instead, so that the others keep their proportions. After 16 turns in vain, or
+//! two of the same endpoint, one pass over all candidates decides (nginx's algorithm, with credits for these passes only).
 //!
 //! When endpoints come or go, classes keep their place between two turns and the ring of a class goes on after
 //! the endpoint that was last; nobody's turn comes twice and nobody's is put off. The first endpoint of each
@@ -53,8 +53,8 @@ impl Parameters for Config {
     }
 }
 
-/// Classes that may pass a slot on before a pass over all decides.
-const PASSES: usize = 4;
+/// Turns that may be passed on before a pass over all decides.
+const PASSES: usize = 16;
 
 #[derive(Debug, Default)]
 struct RoundRobin {
@@ -111,13 +111,16 @@ impl Class {
         release + u64::from(remainder > 0)
     }
 
-    /// The next of the class that may be taken; the turn passes to the one after it.
-    fn take(&mut self, order: &[u32], view: &View<'_>) -> Option<u32> {
-        let members = &order[self.start..self.end];
-        let (before, from) = members.split_at(self.next - self.start);
-        let place = (self.next..).zip(from).chain((self.start..).zip(before));
-        let (place, &index) = place.into_iter().find(|&(_, &index)| view.may_take(index))?;
-        self.next = if place + 1 == self.end { self.start } else { place + 1 };
+    /// How far off its next turn is, in turns of its own: -1 to 1.
+    fn ahead(&self, slot: u64, cycle: u64) -> f64 {
+        let slots = self.release as f64 - slot as f64 + self.remainder as f64 / self.total as f64;
+        (slots * self.total as f64 / cycle as f64).clamp(-1.0, 1.0)
+    }
+
+    /// The endpoint whose turn it is within the class.
+    fn turn(&mut self, order: &[u32]) -> Option<u32> {
+        let index = *order.get(self.next)?;
+        self.next = if self.next + 1 == self.end { self.start } else { self.next + 1 };
         self.last = Some(index);
         Some(index)
     }
@@ -133,19 +136,26 @@ impl Balancer for RoundRobin {
             self.rebuild(view, rng);
         }
         if let [only] = self.classes.as_mut_slice() {
-            return only.take(&self.order, view);
+            return (0..self.order.len())
+                .filter_map(|_| only.turn(&self.order))
+                .find(|&index| view.may_take(index));
+        }
+        // Only where nobody is a candidate: there is no schedule then.
+        if self.classes.is_empty() {
+            return None;
         }
         let mut passed = [u32::MAX; PASSES];
-        for pass in 0..PASSES.min(self.classes.len()) {
-            let class = self.next_slot();
-            if passed.contains(&class) {
+        for pass in 0..PASSES {
+            let class = self.next_slot() as usize;
+            let index = self.classes.get_mut(class)?.turn(&self.order)?;
+            if view.may_take(index) {
+                return Some(index);
+            }
+            if passed[..pass].contains(&index) {
                 // It is a heavy one, and would be asked again and again.
                 break;
             }
-            if let Some(index) = self.classes[class as usize].take(&self.order, view) {
-                return Some(index);
-            }
-            passed[pass] = class;
+            passed[pass] = index;
         }
         self.pass_over_all(view)
     }
@@ -216,28 +226,17 @@ impl RoundRobin {
                 None => start + rng.index(end - start),
             };
             let next = if next == end { start } else { next };
-            // How far off its next turn is, in turns of its own: -1 to 1.
             let off = match former {
-                Some(class) if former_cycle > 0 => {
-                    let slots = class.release as f64 - self.slot as f64;
-                    (slots * class.total as f64 / former_cycle as f64).clamp(-1.0, 1.0)
-                }
+                Some(class) if former_cycle > 0 => class.ahead(self.slot, former_cycle),
                 _ if former_cycle > 0 => rng.unit(),
                 _ => 0.0,
             };
             ahead += off;
-            let slots = (off * self.cycle as f64 / total as f64).floor();
-            let release = base.saturating_add_signed(slots as i64);
-            self.classes.push(Class {
-                weight,
-                start,
-                end,
-                next,
-                last,
-                total,
-                release,
-                remainder: 0,
-            });
+            let slots = off * self.cycle as f64 / total as f64;
+            let release = base.saturating_add_signed(slots.floor() as i64);
+            let remainder = (slots.fract().rem_euclid(1.0) * total as f64) as u64;
+            let class = Class { weight, start, end, next, last, total, release, remainder };
+            self.classes.push(class);
             start = end;
         }
         // Together they are as far as the schedule is: no class is owed what nobody owes.

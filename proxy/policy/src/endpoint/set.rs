@@ -161,7 +161,8 @@ impl Endpoints {
                 self.release();
                 expired += 1;
             }
-            if let Some(until) = endpoint.ejected_until() {
+            // An end that is over and still there is another set's business.
+            if let Some(until) = endpoint.ejected_until().filter(|until| *until > now) {
                 self.shared.next_return.fetch_min(until.as_nanos(), AcqRel);
             }
         }

@@ -13,19 +13,21 @@
 //!   holds at most (b-a)·s whole windows of a class, the shares sum to one, and all are whole numbers: so every
 //!   deadline is met, and after t slots each class had t·s picks, give or take less than one.
 //!
-//! Hence, while the same endpoints are ready, a class of m endpoints deviates by less than 2 picks from its share in *any* window
-//! of picks, and an endpoint of it by less than 1 + 2/m, for a class of one by less than 2; and after whole cycles by nothing. The
-//! arithmetic is exact: whole slots and remainders, no floating point.
+//! Hence, while the same endpoints are ready and may be taken, a class deviates by less than 2 picks from its share in *any*
+//! window of picks, one of its m endpoints by less than 1 + 2/m (2 when it is the only one), and over whole cycles nothing
+//! deviates at all. The arithmetic is exact: whole slots and remainders, no floating point.
 //!
 //! An endpoint that may not be taken (tried, full) loses its turn, as with nginx: nothing is saved up that would come as a burst
 //! later. The next slot of the schedule decides instead, so that the others keep their proportions. After 16 turns in vain, or
 //! two of the same endpoint, one pass over all candidates decides (nginx's algorithm, with credits for these passes only).
 //!
-//! When endpoints come or go, classes keep their place between two turns and the ring of a class goes on after
-//! the endpoint that was last; nobody's turn comes twice and nobody's is put off. The first endpoint of each
-//! ring is drawn at random, so that the workers of a proxy do not all begin with the same one.
+//! When endpoints come or go, each class keeps its place between two turns, a new class begins anywhere between two of its own,
+//! and the ring of a class goes on after the endpoint that was last: however often that happens within a cycle, the
+//! others neither gain nor lose by it. The first endpoint of each ring is drawn at random, so that the workers of a
+//! proxy do not all begin with the same one.
 //!
-//! Parameters: none. Cost of a pick: constant in the number of endpoints; logarithmic in the number of *different* weights.
+//! Parameters: none. Cost of a pick: constant in the number of endpoints, logarithmic in the number of *different* weights;
+//! a pass over all when what may be taken has to be looked for. Rebuilding sorts the candidates.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -113,7 +115,9 @@ impl Class {
 
     /// How far off its next turn is, in turns of its own: -1 to 1.
     fn ahead(&self, slot: u64, cycle: u64) -> f64 {
-        let slots = self.release as f64 - slot as f64 + self.remainder as f64 / self.total as f64;
+        // Subtracted as whole numbers: both grow without end.
+        let whole = self.release.wrapping_sub(slot).cast_signed() as f64;
+        let slots = whole + self.remainder as f64 / self.total as f64;
         (slots * self.total as f64 / cycle as f64).clamp(-1.0, 1.0)
     }
 

@@ -52,6 +52,8 @@ pub enum Fault {
     ResponseTimeout,
     /// The response is malformed or ambiguous, for this reason.
     BadResponse(http1::Error),
+    /// The endpoint changed to another protocol, and nobody had asked it to.
+    UnaskedUpgrade,
     /// The response broke off.
     ClosedMidResponse,
     /// The response paused for too long.
@@ -76,6 +78,7 @@ impl Fault {
             | Self::ClosedBeforeResponse
             | Self::ResponseTimeout
             | Self::BadResponse(_)
+            | Self::UnaskedUpgrade
             | Self::ClosedMidResponse
             | Self::ResponseStalled => Side::Upstream,
         }
@@ -94,6 +97,7 @@ impl Fault {
             | Self::ReusedClosed
             | Self::ClosedBeforeResponse
             | Self::BadResponse(_)
+            | Self::UnaskedUpgrade
             | Self::ClosedMidResponse => 502,
             Self::ConnectTimeout | Self::ResponseTimeout | Self::ResponseStalled => 504,
         }
@@ -114,7 +118,7 @@ impl Fault {
             | Self::ReusedClosed
             | Self::ClosedBeforeResponse => "connection_terminated",
             Self::ResponseTimeout => "connection_read_timeout",
-            Self::BadResponse(_) => "http_protocol_error",
+            Self::BadResponse(_) | Self::UnaskedUpgrade => "http_protocol_error",
             Self::ClosedMidResponse => "http_response_incomplete",
             Self::ResponseStalled => "http_response_timeout",
         }
@@ -139,6 +143,7 @@ impl Fault {
             Self::ClosedBeforeResponse => "closed_before_response",
             Self::ResponseTimeout => "response_timeout",
             Self::BadResponse(_) => "bad_response",
+            Self::UnaskedUpgrade => "unasked_upgrade",
             Self::ClosedMidResponse => "closed_mid_response",
             Self::ResponseStalled => "response_stalled",
         }
@@ -167,6 +172,9 @@ impl fmt::Display for Fault {
             }
             Self::ResponseTimeout => f.write_str("the endpoint did not answer in time"),
             Self::BadResponse(error) => write!(f, "the endpoint's answer was refused: {error}"),
+            Self::UnaskedUpgrade => {
+                f.write_str("the endpoint changed to another protocol without being asked")
+            }
             Self::ClosedMidResponse => f.write_str("the endpoint's answer broke off"),
             Self::ResponseStalled => f.write_str("the endpoint's answer paused for too long"),
         }

@@ -49,9 +49,10 @@ impl Signature {
         }
     }
 
-    /// The protocol that the client may upgrade to and asks for, if any.
+    /// The protocol that the client may upgrade to and asks for, if any. Not with a body: it would have to pass before
+    /// the other protocol begins, and nobody can tell where it ends once the tunnel is open.
     pub(crate) fn upgrade<'a>(&self, head: &'a RequestHead) -> Option<&'a [u8]> {
-        let asked = head.upgrade()?;
+        let asked = head.upgrade().filter(|_| head.framing().is_empty())?;
         let allowed =
             self.config.upgrades.iter().any(|name| asked.eq_ignore_ascii_case(name.as_bytes()));
         allowed.then_some(asked)

@@ -28,6 +28,9 @@ use super::{
     worker::Pad,
 };
 
+/// So much of interim responses may wait for the client before it must take some.
+const INTERIM: usize = 4 << 10;
+
 impl<N: Net> Exchange<'_, N> {
     /// Finds an endpoint that answers, and its response's head.
     pub(super) async fn reach(
@@ -234,10 +237,21 @@ impl<N: Net> Exchange<'_, N> {
             }
         }
         loop {
+            // While a client does not take its interim responses, no more of them are read.
+            if self.client.channel.waiting() > INTERIM {
+                match self.client.channel.poll_flush(cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::ClientGone)),
+                }
+            }
             match connection.channel.poll_read(cx, scratch) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(closed(connection))),
                 Poll::Ready(Ok(count)) => match self.take_head(connection, &scratch[..count]) {
+                    Ok(true) if self.is_unasked_upgrade() => {
+                        return Poll::Ready(Err(Fault::UnaskedUpgrade));
+                    }
                     Ok(true) => return Poll::Ready(Ok(())),
                     Ok(false) => {}
                     Err(error) => return Poll::Ready(Err(Fault::BadResponse(error))),
@@ -298,6 +312,12 @@ impl<N: Net> Exchange<'_, N> {
             self.pass_informational();
         }
         Ok(false)
+    }
+
+    /// Whether the endpoint changes to another protocol although we have not asked it to (RFC 9110, section 7.8).
+    fn is_unasked_upgrade(&self) -> bool {
+        let asked = || self.setup.signature.upgrade(&self.pad.request).is_some();
+        self.pad.response.status() == 101 && !(self.pad.response.upgrade().is_some() && asked())
     }
 
     /// Passes a 1xx on to the client, if it is one that knows them (RFC 9110, section 15.2).

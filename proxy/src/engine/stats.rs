@@ -38,7 +38,7 @@ pub const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"];
 
 /// The faults that are counted apart, in the order of [`WorkerStats::faults`].
-pub const FAULTS: [&str; 18] = [
+pub const FAULTS: [&str; 19] = [
     "bad_request",
     "method_refused",
     "head_timeout",
@@ -55,6 +55,7 @@ pub const FAULTS: [&str; 18] = [
     "closed_before_response",
     "response_timeout",
     "bad_response",
+    "unasked_upgrade",
     "closed_mid_response",
     "response_stalled",
 ];
@@ -69,7 +70,7 @@ pub struct WorkerStats {
     /// Requests by method, in the order of [`METHODS`].
     pub methods: [Counter; 10],
     /// Requests that ended with a fault of the proxy's reckoning, in the order of [`FAULTS`].
-    pub faults: [Counter; 18],
+    pub faults: [Counter; 19],
     /// The same by side: the client's, the endpoint's, ours.
     pub sides: [Counter; 3],
     /// Bytes of request bodies.

@@ -162,7 +162,11 @@ pub async fn run<N: Net>(
         under_way: Cell::new(0),
         progress,
     });
-    net.clock().sleep_until(start).await;
+    tokio::select! {
+        biased;
+        () = stop.stopped() => return Ok((shared.close(), End::Stopped(Duration::ZERO))),
+        () = net.clock().sleep_until(start) => {}
+    }
     let mut tasks = JoinSet::new();
     for ((index, load), ready) in plan.loads.iter().enumerate().zip(&ready) {
         let until = plan.duration.map_or(Instant::NEVER, |duration| Instant::START + duration);
@@ -191,11 +195,7 @@ pub async fn run<N: Net>(
         }
         () = all(&mut tasks) => End::Complete,
     };
-    let mut ledger = shared.ledger.borrow().clone();
-    ledger.connections = shared.traffic.opened.get();
-    ledger.resent = shared.traffic.resent.get();
-    ledger.abandoned = shared.under_way.get();
-    Ok((ledger, end))
+    Ok((shared.close(), end))
 }
 
 impl Ready {
@@ -323,6 +323,15 @@ enum Contact {
 }
 
 impl<N: Net> Shared<N> {
+    /// What was seen, when all is over.
+    fn close(&self) -> Ledger {
+        let mut ledger = self.ledger.borrow().clone();
+        ledger.connections = self.traffic.opened.get();
+        ledger.resent = self.traffic.resent.get();
+        ledger.abandoned = self.under_way.get();
+        ledger
+    }
+
     /// Sends one request and records how it ended. Without a time that it was due, that is now.
     async fn perform(
         &self,

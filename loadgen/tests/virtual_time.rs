@@ -6,7 +6,12 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use loadgen::{End, Progress, Stopper, validity};
+use loadgen::{
+    End, NamedLoad, Progress, Stopper,
+    config::{Arrivals, Trace, TraceFormat},
+    schedule::trace::TraceRequests,
+    validity,
+};
 use net::Net;
 use policy::Instant;
 use support::{HERE, Pipes, figure, measure, named, paused, plan, run, serve};
@@ -205,5 +210,36 @@ fn nobody_there_is_refused_and_not_hammered_at() {
         assert_eq!(figure(&measured, "refused"), 182.0);
         assert!(ledger.failures["refused"].example.starts_with("no connection: "));
         assert_eq!(net.clock().now(), Instant::from_nanos(1_001_000_000));
+    });
+}
+
+#[test]
+fn a_trace_is_sent_at_its_own_times_and_speed() {
+    paused(async |net: Pipes| {
+        let (_, seen) = serve(&net, HERE).await;
+        let csv = "at,method,path,size\n1,HEAD,/a,5000\n3,POST,/b,\n3.5,GET,/c,70000\n";
+        let load = NamedLoad {
+            name: "replay".to_owned(),
+            load: loadgen::Load {
+                arrivals: Some(Arrivals::Trace(Trace {
+                    file: "trace.csv".to_owned(),
+                    speed: 2.0,
+                    format: TraceFormat::Csv,
+                    requests: Arc::new(TraceRequests::read(csv, TraceFormat::Csv).unwrap()),
+                })),
+                ..loadgen::Load::default()
+            },
+            work: None,
+        };
+        let (ledger, _) = run(&net, &plan(HERE, Some(5.0), &[load])).await;
+        let measured = measure(&ledger);
+        assert_eq!(figure(&measured, "ok"), 3.0, "{:?}", ledger.failures);
+        assert_eq!(*seen.paths.borrow(), ["/a", "/b", "/c"]);
+        assert_eq!(figure(&measured, "bytes_in"), 100.0 + 70_000.0, "HEAD has no body");
+        assert_eq!(
+            net.clock().now(),
+            Instant::from_nanos(1_750_000_000),
+            "3.5 s at twice the speed"
+        );
     });
 }

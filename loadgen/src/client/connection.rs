@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     body::RequestBody,
-    check::{Answer, Expected, receive},
+    check::{Answer, receive},
     fault::Ending,
     template::{Filled, Template},
     wire::Wire,
@@ -112,7 +112,7 @@ pub(crate) async fn exchange<N: Net>(
             },
         };
         let open = connection.insert(open);
-        let Filled { request, body, sent } = template.fill(planned, trace);
+        let Filled { request, body, sent, is_idempotent, expected } = template.fill(planned, trace);
         let from: Instant = net.clock().now();
         let before = open.received.get();
         let result = open.sender.try_send_request(request).await;
@@ -123,7 +123,7 @@ pub(crate) async fn exchange<N: Net>(
                 let is_unwritten = error.take_message().is_some();
                 let is_silent = open.received.get() == before;
                 let race = 2 * open.connecting + RACE;
-                let is_race = template.is_idempotent() && net.clock().now().since(from) <= race;
+                let is_race = is_idempotent && net.clock().now().since(from) <= race;
                 let again = open.served > 0 && is_silent && (is_unwritten || is_race);
                 *connection = None;
                 if again {
@@ -133,8 +133,6 @@ pub(crate) async fn exchange<N: Net>(
                 return Ending::unanswered(&error);
             }
         };
-        let id = template.is_numbered().then_some(planned.id);
-        let expected = Expected { id, size: template.asked_size(planned) };
         let answer: Result<Answer, Ending> = receive(response, expected, endpoint).await;
         open.served += 1;
         let whole = sent.is_none_or(|sent| sent.get() == body);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use policy::work::{ID_HEADER, Pattern, SIZE_HEADER, WORK_HEADER};
 
-use super::body::RequestBody;
+use super::{body::RequestBody, check::Expected};
 use crate::{
     config::{self, Connections, Problem},
     schedule::{Planned, trace::TraceRequests},
@@ -41,7 +41,6 @@ pub(crate) struct Template {
     told: Told,
     payload: Option<Bytes>,
     expect: Vec<u16>,
-    sized: bool,
 }
 
 #[derive(Debug)]
@@ -57,11 +56,17 @@ enum Piece {
     Client,
 }
 
-/// A request, and how much of its body has been taken.
+/// A request, and what must be known of it once hyper has it.
 pub(crate) struct Filled {
     pub(crate) request: Request<RequestBody>,
+    /// Bytes of its body.
     pub(crate) body: u64,
+    /// How many of them have been taken.
     pub(crate) sent: Option<Rc<Cell<u64>>>,
+    /// Whether sending it twice has the effect of sending it once (RFC 9110, 9.2.2).
+    pub(crate) is_idempotent: bool,
+    /// What its answer must be.
+    pub(crate) expected: Expected,
 }
 
 impl Template {
@@ -88,7 +93,7 @@ impl Template {
         }
         let path = Path::new(&request.path)?;
         let expect = request.expect.clone();
-        Ok(Self { method, path, headers, told, payload, expect, sized: request.size.is_some() })
+        Ok(Self { method, path, headers, told, payload, expect })
     }
 
     /// The request of the schedule.
@@ -112,6 +117,9 @@ impl Template {
             ),
             None => (self.method.clone(), self.path.fill(planned)),
         };
+        let is_idempotent = method.is_idempotent();
+        let size_told = planned.size.filter(|_| self.told.work && method != Method::HEAD);
+        let expected = Expected { id: self.told.work.then_some(planned.id), size: size_told };
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
@@ -131,12 +139,7 @@ impl Template {
         if self.told.client {
             headers.insert(CLIENT, HeaderValue::from(planned.client));
         }
-        Filled { request, body: size, sent }
-    }
-
-    /// Whether sending it twice has the effect of sending it once (RFC 9110, 9.2.2).
-    pub(crate) fn is_idempotent(&self) -> bool {
-        self.method.is_idempotent()
+        Filled { request, body: size, sent, is_idempotent, expected }
     }
 
     /// Whether an answer with this status is as it should be.
@@ -146,17 +149,6 @@ impl Template {
         } else {
             self.expect.contains(&status)
         }
-    }
-
-    /// The length that the body of an answer must have, where the request said it.
-    pub(crate) fn asked_size(&self, planned: &Planned) -> Option<u64> {
-        let asked = self.told.work && self.method != Method::HEAD && self.sized;
-        planned.size.filter(|_| asked)
-    }
-
-    /// Whether answers carry the pattern of the request's number.
-    pub(crate) fn is_numbered(&self) -> bool {
-        self.told.work
     }
 }
 

@@ -299,6 +299,15 @@ mod tests {
     }
 
     #[test]
+    fn editors_get_a_schema() {
+        let schema = serde_json::to_string(&schemars::schema_for!(Load)).unwrap();
+        for word in ["stages", "bursts", "spacing", "zipf", "keep_alive", "The client's patience"] {
+            assert!(schema.contains(word), "{word}");
+        }
+        assert!(schema.contains("additionalProperties"), "unknown words are errors there too");
+    }
+
+    #[test]
     fn written_and_read_again_is_the_same() {
         let load = read("arrivals = { stages = [{ target = 100.0, for = \"10s\" }] }").unwrap();
         let again: Load = toml::from_str(&toml::to_string(&load).unwrap()).unwrap();

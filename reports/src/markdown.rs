@@ -102,7 +102,7 @@ fn trouble(run: &Run) -> String {
         let _ = writeln!(out, "- {}", escape(note));
     }
     let fence = "`".repeat(longest_fence(&run.command).max(2) + 1);
-    let command = run.command.replace(['\n', '\r'], " ");
+    let command = run.command.replace(char::is_control, " ");
     let _ = writeln!(
         out,
         "\nSeed {}, {}. Repeat with:\n\n{fence}sh\n{command}\n{fence}\n",

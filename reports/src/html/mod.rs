@@ -19,5 +19,9 @@ use std::io;
 /// When a chart or the template cannot be rendered, which in memory does not happen.
 pub fn index(suite: &Suite) -> io::Result<String> {
     let page = page::Page::new(suite)?;
-    page.render().map_err(|error| io::Error::other(format!("index.html: {error}")))
+    let mut page =
+        page.render().map_err(|error| io::Error::other(format!("index.html: {error}")))?;
+    // HTML has no way to write a control character; a file may have one all the same.
+    page.retain(|c| c == '\n' || c == '\t' || !c.is_control());
+    Ok(page)
 }

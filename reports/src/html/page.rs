@@ -266,10 +266,12 @@ fn view(id: usize, run: &Run, label: String, is_open: bool, figures: Vec<Figure>
             .collect(),
         figures,
         tables: tables(run),
+        // One load has the figures of the run: once is enough.
         metrics: run
             .measurement
             .metrics
             .iter()
+            .filter(|(name, _)| run.measurement.loads.len() > 1 || !name.starts_with("load."))
             .map(|(name, metric)| (name, format::metric(metric.value, metric.unit)))
             .collect(),
     }

@@ -276,7 +276,9 @@ impl Series {
         }
         for class in FailClass::ALL {
             if counts.iter().any(|c| c.failed[class as usize] > 0) {
-                put("failed_rps", class.as_str(), &|i| rate(i, counts[i].failed[class as usize]));
+                put("failed_class_rps", class.as_str(), &|i| {
+                    rate(i, counts[i].failed[class as usize])
+                });
             }
         }
         let interval = |(counts, slot): (Counts, &Slot)| {

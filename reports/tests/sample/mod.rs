@@ -296,7 +296,8 @@ pub(crate) fn suite(scale: f64) -> Suite {
         let metric = "phase.fault.latency.p90";
         run.thresholds.push(threshold(&run.measurement, metric, "<=", 200.0, Unit::Milliseconds));
         run.variant = vec![("proxy.balance.strategy".to_owned(), name.to_owned())];
-        run.command.push_str(&format!(" --set proxy.balance.strategy={name}"));
+        run.command += " --set proxy.balance.strategy=";
+        run.command += name;
         judge(&mut run);
         runs.push(with_events(run, &plan));
     }

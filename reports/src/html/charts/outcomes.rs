@@ -12,7 +12,7 @@ use std::io;
 pub(super) fn outcomes(run: &Run) -> io::Result<Option<Figure>> {
     let series = &run.measurement.series;
     let mut layers: Vec<(String, &Line)> = Vec::new();
-    for line in series.lines_of("failed_rps").filter(|line| !line.label.is_empty()) {
+    for line in series.lines_of("failed_class_rps") {
         layers.push((format!("failed: {}", words(&line.label)), line));
     }
     for (metric, label) in

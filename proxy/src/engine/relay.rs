@@ -146,8 +146,9 @@ impl Relay {
                 ready!(to.poll_flush(cx)).map_err(|_| Broken::Receiver)?;
             }
             if !from.ahead().is_empty() {
-                let used = self.forward(cx, from.ahead(), to, replay.as_deref_mut())?;
+                let (used, sent) = self.forward(cx, from.ahead(), to, replay.as_deref_mut());
                 from.consume(used);
+                sent?;
                 continue;
             }
             let Poll::Ready(count) = from.poll_read(cx, scratch) else {
@@ -162,24 +163,29 @@ impl Relay {
                 }
                 continue;
             }
-            let used = self.forward(cx, &scratch[..count], to, replay.as_deref_mut())?;
+            let (used, sent) = self.forward(cx, &scratch[..count], to, replay.as_deref_mut());
             if used < count {
                 from.stash(&scratch[used..count]);
             }
+            sent?;
         }
     }
 
-    /// Decodes `input` and sends its content on; how much of it was used.
+    /// Decodes `input` and sends its content on; how much of it was used, also where sending fails: the rest must not
+    /// be lost, nor what was used be read again, because another receiver may get the body instead.
     fn forward<S: Stream>(
         &mut self,
         cx: &mut Context<'_>,
         input: &[u8],
         to: &mut Channel<S>,
         mut replay: Option<&mut Replay>,
-    ) -> Result<usize, Broken> {
+    ) -> (usize, Result<(), Broken>) {
         let mut used = 0;
         while used < input.len() && !self.decoder.is_done() {
-            let decoded = self.decoder.decode(&input[used..]).map_err(Broken::Framing)?;
+            let decoded = match self.decoder.decode(&input[used..]) {
+                Ok(decoded) => decoded,
+                Err(error) => return (used, Err(Broken::Framing(error))),
+            };
             used += decoded.consumed;
             let (content, stuck) = (decoded.data, decoded.consumed == 0);
             if !content.is_empty() {
@@ -187,12 +193,14 @@ impl Relay {
                     replay.keep(content);
                 }
                 self.bytes += content.len() as u64;
-                self.encode(cx, content, to).map_err(|_| Broken::Receiver)?;
+                if self.encode(cx, content, to).is_err() {
+                    return (used, Err(Broken::Receiver));
+                }
             } else if stuck {
                 break;
             }
         }
-        Ok(used)
+        (used, Ok(()))
     }
 
     fn encode<S: Stream>(

@@ -18,7 +18,11 @@ impl<N: Net> Exchange<'_, N> {
     pub(super) async fn conclude(&mut self, result: Result<After, Fault>) -> After {
         let (after, fault) = match result {
             Ok(after) => (after, None),
-            Err(fault) if self.status.is_some() => (After::Reset, Some(fault)),
+            Err(fault) if self.status.is_some() => {
+                // What has come so far is the client's, if it takes it: a stream's last events count.
+                let _ = poll_fn(|cx| Poll::Ready(self.client.channel.poll_flush(cx))).await;
+                (After::Reset, Some(fault))
+            }
             Err(fault) if matches!(fault, Fault::ClientGone) => (After::Close, Some(fault)),
             Err(fault) => (Box::pin(self.refuse(&fault)).await, Some(fault)),
         };

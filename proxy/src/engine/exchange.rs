@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http1::{Framing, Method, Version};
+use http1::{Framing, Method, RequestHead, Version};
 use net::Net;
 use policy::{Instant, endpoint::Outcome};
 
@@ -85,6 +85,10 @@ pub(crate) async fn refuse_head<N: Net>(
     let setup = worker.setup();
     let begun = worker.clock.now();
     pad.upload.reset(Framing::Empty, Encoding::Verbatim);
+    if matches!(fault, Fault::HeadTimeout) {
+        // It is not known yet, and what the pad still knows is the method of the request before.
+        pad.request = RequestHead::new();
+    }
     let mut exchange = Exchange {
         worker,
         setup: &setup,

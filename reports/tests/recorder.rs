@@ -33,7 +33,7 @@ fn outcome() -> impl Strategy<Value = (Outcome, u16)> {
 }
 
 fn sample() -> impl Strategy<Value = Sample> {
-    let times = (0..END, 0..30_000_000_u64, 0..3_000_000_000_u64);
+    let times = (0..END, prop_oneof![Just(0), 0..30_000_000_u64], 0..3_000_000_000_u64);
     (times, outcome(), 0..2_usize, proptest::option::of(0..3_usize), 0..3_u32).prop_map(
         |((intended, wait, service), (outcome, status), load, endpoint, retries)| {
             let is_sent = outcome != Outcome::Dropped;

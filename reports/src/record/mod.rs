@@ -283,8 +283,8 @@ impl Recorder {
         emit_in_flight(&series, &mut metrics);
         Measurement {
             metrics,
-            response: total.response,
-            service: total.service,
+            response: total.response_times(),
+            service: total.service_times(),
             intervals,
             series,
             endpoints,

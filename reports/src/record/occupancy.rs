@@ -5,13 +5,16 @@
 //! took. So we note two things per interval: the area that a request adds inside the interval in which
 //! it begins (and takes away in the one in which it ends), and by how much the level of all later
 //! intervals rises (and falls). One pass over the intervals at the end adds it up.
+//!
+//! Areas are added modulo 2^64: on the way a sum may overflow, but what comes out at the end (mean
+//! times length of an interval) fits, and then it is exact.
 
 use super::slots::Slots;
 
 #[derive(Clone, Debug, Default)]
 struct Change {
     /// Nanoseconds × requests, within this interval alone.
-    area: i128,
+    area: i64,
     /// Change of level from the start of this interval on.
     level: i64,
 }
@@ -32,8 +35,10 @@ impl Occupancy {
 
     fn step(&mut self, slots: &Slots, index: usize, t: u64, by: i64) {
         let rest = slots.end(index).saturating_sub(t);
-        self.at(index).area += i128::from(by) * i128::from(rest);
+        // The later one first, so that the list grows once.
         self.at(index + 1).level += by;
+        let change = &mut self.changes[index];
+        change.area = change.area.wrapping_add((rest as i64).wrapping_mul(by));
     }
 
     /// One request from `from` to `to`, in intervals `first` and `last`; `last` is `None` when it ended
@@ -63,7 +68,7 @@ impl Occupancy {
                 if length == 0 {
                     return level as f64;
                 }
-                let total = area + i128::from(level) * i128::from(length);
+                let total = level.wrapping_mul(length as i64).wrapping_add(area);
                 total as f64 / length as f64
             })
             .collect()
@@ -76,12 +81,13 @@ impl Occupancy {
             let (target, is_first) = slots.doubled(index);
             if is_first {
                 let merged = coarse.at(target);
-                merged.area += change.area;
+                merged.area = merged.area.wrapping_add(change.area);
                 merged.level += change.level;
             } else {
                 let length = slots.end(index).saturating_sub(slots.start(index));
-                coarse.at(target).area +=
-                    change.area + i128::from(change.level) * i128::from(length);
+                let risen = change.level.wrapping_mul(length as i64);
+                let merged = coarse.at(target);
+                merged.area = merged.area.wrapping_add(change.area).wrapping_add(risen);
                 coarse.at(target + 1).level += change.level;
             }
         }
@@ -92,14 +98,14 @@ impl Occupancy {
     pub(crate) fn cut(&mut self, index: usize, early: u64) {
         let risen = self.changes.get(index + 1).map_or(0, |change| change.level);
         if let Some(change) = self.changes.get_mut(index) {
-            change.area -= i128::from(risen) * i128::from(early);
+            change.area = change.area.wrapping_sub(risen.wrapping_mul(early as i64));
         }
     }
 
     pub(crate) fn merge(&mut self, other: &Occupancy) {
         for (index, change) in other.changes.iter().enumerate() {
             let mine = self.at(index);
-            mine.area += change.area;
+            mine.area = mine.area.wrapping_add(change.area);
             mine.level += change.level;
         }
     }

@@ -37,8 +37,12 @@ pub(crate) struct Tally {
     bytes_out: u64,
     statuses: Vec<u64>,
     pub(crate) per_endpoint: Vec<u64>,
-    pub(crate) response: Distribution,
-    pub(crate) service: Distribution,
+    /// Times of requests that were sent when they were due: response and service time are one.
+    punctual: Distribution,
+    /// Response times of the others.
+    response: Distribution,
+    /// Service times of the others.
+    service: Distribution,
 }
 
 impl Tally {
@@ -56,6 +60,7 @@ impl Tally {
             bytes_out: 0,
             statuses: vec![0; STATUSES],
             per_endpoint: vec![0; endpoints],
+            punctual: Distribution::new(),
             response: Distribution::new(),
             service: Distribution::new(),
         }
@@ -86,7 +91,9 @@ impl Tally {
                 false
             }
         };
-        if timed {
+        if timed && sample.sent == sample.intended {
+            self.punctual.record(sample.response_time());
+        } else if timed {
             self.response.record(sample.response_time());
             self.service.record(sample.service_time());
         }
@@ -124,8 +131,23 @@ impl Tally {
                 *a += b;
             }
         }
+        self.punctual.merge(&other.punctual);
         self.response.merge(&other.response);
         self.service.merge(&other.service);
+    }
+
+    /// Response times of all.
+    pub(crate) fn response_times(&self) -> Distribution {
+        let mut all = self.response.clone();
+        all.merge(&self.punctual);
+        all
+    }
+
+    /// Service times of all.
+    pub(crate) fn service_times(&self) -> Distribution {
+        let mut all = self.service.clone();
+        all.merge(&self.punctual);
+        all
     }
 
     fn answered(&self) -> u64 {
@@ -184,8 +206,8 @@ impl Tally {
         for (status, count) in self.statuses.iter().enumerate().skip(1).filter(|(_, n)| **n > 0) {
             metrics.insert(name("status.") + &format!("{status:03}"), *count as f64, Unit::Count);
         }
-        emit_distribution(&self.response, &name("latency."), metrics);
-        emit_distribution(&self.service, &name("service_time."), metrics);
+        emit_distribution(&self.response_times(), &name("latency."), metrics);
+        emit_distribution(&self.service_times(), &name("service_time."), metrics);
         emit_balance(&self.per_endpoint, prefix, metrics);
     }
 }

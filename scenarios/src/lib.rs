@@ -1,7 +1,10 @@
 //! Scenarios: the language, the worlds it runs in, and the `windtunnel` program.
 //!
 //! A scenario file says what the proxy is, what stands behind it, what load arrives, what goes wrong when, and what must
-//! hold ([`language`]; see also this crate's README). The [`cli`] is one file a command.
+//! hold ([`language`]; see also this crate's README). [`live`] is the world of real sockets, [`run`] carries out what was
+//! asked for, and the [`cli`] is one file a command.
 
 pub mod cli;
 pub mod language;
+pub mod live;
+pub mod run;

@@ -24,14 +24,14 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_for(port, seconds=10):
+def wait_for(name, port, seconds=10):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with socket.socket() as s:
             if s.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise SystemExit(f"nothing listens on port {port}")
+    raise SystemExit(f"{name} does not listen on port {port}")
 
 
 def cpu_seconds(pid):
@@ -66,7 +66,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_for(port)
+        wait_for(name, port)
         time.sleep(0.1)
         kids = children(self.process.pid)
         self.pid = kids[0] if worker_is_child and kids else self.process.pid
@@ -131,7 +131,7 @@ def haproxy(folder, core, ports):
     config.write_text(
         f"""global
  nbthread 1
- maxconn 20000
+ maxconn 9000
 defaults
  mode http
  option forwardfor

@@ -1,12 +1,23 @@
-//! `windtunnel run PATH…`: its arguments, and which scenarios they choose.
+//! `windtunnel run PATH…`: its arguments, which scenarios they choose, and what it prints.
 
 use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
-use reports::World;
+use net::Clock;
+use policy::Instant;
+use reports::{
+    Suite, Verdict, World,
+    terminal::{self, Colour},
+};
 
-use super::{Exit, check, style::Style};
-use crate::language::{Loaded, Setting, load_paths, suite};
+use super::{
+    Exit, check,
+    style::{Style, print},
+};
+use crate::{
+    language::{Loaded, Setting, load_paths, suite},
+    run::{self, Completion, Patience, WorldChoice},
+};
 
 /// The arguments of `windtunnel run`.
 #[derive(Clone, Debug, Args)]
@@ -36,7 +47,7 @@ pub struct RunArgs {
     /// Run only the mth of n equal parts of the suite, such as 2/3.
     #[arg(long, value_name = "M/N")]
     pub shard: Option<Shard>,
-    /// How many runs at a time in virtual time; one by default in live.
+    /// How many runs at a time in virtual time; live runs go one at a time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Stop at the first run that does not pass.
@@ -124,16 +135,60 @@ pub fn select(args: &RunArgs) -> Result<Vec<Loaded>, suite::Failure> {
     Ok(loaded)
 }
 
-/// Reads and checks the scenarios; running them belongs to the worlds.
+/// Runs what was asked for, writes the report and prints the summary.
 pub fn execute(args: &RunArgs) -> Exit {
     let style = Style::of_stderr();
-    match select(args) {
-        Err(failure) => check::report(&failure, style),
-        Ok(loaded) => {
-            let worlds = "this build has no world to run them in";
-            eprintln!("{}: {} scenarios, but {worlds}", style.red("error"), loaded.len());
-            Exit::CouldNotRun
+    let fail = |why: &str| eprintln!("{}: {why}", style.red("error"));
+    let loaded = match select(args) {
+        Ok(loaded) => loaded,
+        Err(failure) => return check::report(&failure, style),
+    };
+    let choice = match &args.world {
+        None => WorldChoice::First,
+        Some(Worlds::All) => WorldChoice::All,
+        Some(Worlds::These(worlds)) => WorldChoice::These(worlds.clone()),
+    };
+    if loaded.is_empty() {
+        fail("nothing matched: this shard has no scenario");
+        return Exit::NothingMatched;
+    }
+    let planned = match run::plan(&loaded, &choice, args.repeat) {
+        Ok(planned) => planned,
+        Err(why) => {
+            fail(&why.to_string());
+            return Exit::Usage;
         }
+    };
+    // A report that cannot be written is better known before the runs than after them.
+    if let Err(error) = std::fs::create_dir_all(&args.out) {
+        fail(&format!("cannot write to {}: {error}", args.out.display()));
+        return Exit::CouldNotRun;
+    }
+    let clock = Clock::real();
+    let started = clock.wall();
+    let mut progress = run::Progress::new(planned.len());
+    progress.announce(&planned);
+    let patience = if args.fail_fast { Patience::FirstFailure } else { Patience::All };
+    let (runs, completion) = run::carry_out(&planned, patience, &mut progress);
+    progress.finish();
+    let manifest = run::manifest(started, clock.now() - Instant::START);
+    let suite = Suite { runs, manifest };
+    let colour = match Style::of_stdout() {
+        Style::Plain => Colour::Plain,
+        Style::Coloured => Colour::Ansi,
+    };
+    print(&terminal::summary(&suite, colour));
+    if let Err(error) = run::write(&args.out, &suite) {
+        fail(&format!("the report could not be written: {error}"));
+        return Exit::CouldNotRun;
+    }
+    print(&format!("report: {}", args.out.join("index.html").display()));
+    match (completion, suite.worst()) {
+        (Completion::Interrupted, _) => Exit::Interrupted,
+        (_, Verdict::Pass) => Exit::Success,
+        (_, Verdict::Fail) => Exit::ThresholdFailed,
+        (_, Verdict::Invalid(_)) => Exit::Invalid,
+        (_, Verdict::Error(_)) => Exit::CouldNotRun,
     }
 }
 

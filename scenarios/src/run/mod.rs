@@ -1,0 +1,150 @@
+//! Running scenarios: which runs there are, one after the other, and what they come to.
+//!
+//! A run is one cell of one scenario's matrix in one world with one seed. Whatever goes wrong with one is a verdict of
+//! that run and no end of the suite, unless the person asked for that (`--fail-fast`) or interrupted it: then what there
+//! is so far is still reported.
+
+use std::path::Path;
+
+use policy::Seed;
+use reports::{EventMark, Measurement, Phase, Run, Suite, Verdict, World};
+
+use crate::{
+    language::{Loaded, Scenario, Variant},
+    live::{self, Watcher},
+};
+
+mod host;
+mod plan;
+mod progress;
+mod repeat;
+
+pub use host::{manifest, stamp};
+pub use plan::{Planned, Unplannable, WorldChoice, plan};
+pub use progress::Progress;
+
+/// When to stop before the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Never: every run is carried out.
+    All,
+    /// At the first run that does not pass.
+    FirstFailure,
+}
+
+/// Whether all runs that were planned were carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// They were, or `--fail-fast` ended them.
+    Done,
+    /// A person ended them.
+    Interrupted,
+}
+
+/// Carries out the runs in their order.
+pub fn carry_out(
+    planned: &[Planned<'_>],
+    patience: Patience,
+    progress: &mut Progress,
+) -> (Vec<Run>, Completion) {
+    let mut runs = Vec::with_capacity(planned.len());
+    for each in planned {
+        progress.begin(each);
+        let (run, completion) = one(each, progress);
+        progress.end(&run);
+        let passed = run.verdict == Verdict::Pass;
+        runs.push(run);
+        if completion == Completion::Interrupted {
+            return (runs, completion);
+        }
+        if !passed && patience == Patience::FirstFailure {
+            break;
+        }
+    }
+    (runs, Completion::Done)
+}
+
+fn one(planned: &Planned<'_>, watcher: &mut dyn Watcher) -> (Run, Completion) {
+    let Planned { loaded, variant, world, seed } = *planned;
+    let scenario = &variant.scenario;
+    let mut run = blank(loaded, variant, world, seed);
+    let outcome = match world {
+        World::Live => live::run(scenario, seed, watcher),
+        World::Model | World::Sim => Err(format!("the world `{world}` is not built yet")),
+    };
+    let mut completion = Completion::Done;
+    match outcome {
+        Err(why) => run.verdict = Verdict::Error(why),
+        Ok(outcome) => {
+            run.notes = outcome.notes;
+            run.measurement = outcome.measurement;
+            run.thresholds = judge(scenario, &run.measurement);
+            run.verdict = if outcome.interrupted {
+                completion = Completion::Interrupted;
+                Verdict::Error("interrupted".to_owned())
+            } else if !outcome.problems.is_empty() {
+                Verdict::Invalid(outcome.problems.join("; "))
+            } else if run.thresholds.iter().all(|threshold| threshold.holds) {
+                Verdict::Pass
+            } else {
+                Verdict::Fail
+            };
+        }
+    }
+    (run, completion)
+}
+
+fn judge(scenario: &Scenario, measurement: &Measurement) -> Vec<reports::ThresholdResult> {
+    let thresholds = scenario.thresholds();
+    thresholds.iter().map(|threshold| threshold.evaluate(&measurement.metrics)).collect()
+}
+
+/// A run of which nothing is known yet but what it is.
+fn blank(loaded: &Loaded, variant: &Variant, world: World, seed: u64) -> Run {
+    let scenario = &variant.scenario;
+    let configuration = scenario.to_toml();
+    Run {
+        scenario: loaded.name.clone(),
+        description: scenario.description.clone(),
+        path: loaded.path.display().to_string(),
+        world,
+        variant: variant.cell.clone(),
+        seed,
+        duration: scenario.duration.0,
+        warmup: scenario.warmup.0,
+        command: repeat::command(&loaded.path, variant, world, seed),
+        verdict: Verdict::Pass,
+        notes: Vec::new(),
+        thresholds: Vec::new(),
+        measurement: Measurement::empty(),
+        events: scenario
+            .timeline()
+            .into_iter()
+            .map(|moment| EventMark { at: moment.at, label: moment.label })
+            .collect(),
+        phases: scenario
+            .phases
+            .iter()
+            .map(|(name, window)| Phase {
+                name: name.clone(),
+                from: window.from(),
+                to: window.to(),
+            })
+            .collect(),
+        configuration_hash: fingerprint(&configuration),
+        configuration,
+    }
+}
+
+/// Tells two configurations apart; not for anything that somebody might forge.
+fn fingerprint(text: &str) -> String {
+    format!("{:016x}", Seed(0).child(text).0)
+}
+
+/// Writes every file of the report.
+///
+/// # Errors
+/// Which file could not be written, and why.
+pub fn write(directory: &Path, suite: &Suite) -> std::io::Result<()> {
+    reports::write_all(directory, suite)
+}

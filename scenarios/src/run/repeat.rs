@@ -1,0 +1,42 @@
+//! The command that repeats a run.
+
+use std::path::Path;
+
+use reports::World;
+
+use crate::language::Variant;
+
+/// `windtunnel run FILE --world … --seed … --set …`, ready to be pasted into a shell.
+pub(super) fn command(path: &Path, variant: &Variant, world: World, seed: u64) -> String {
+    let path = quote(&path.display().to_string());
+    let mut text = format!("windtunnel run {path} --world {world} --seed {seed}");
+    for (key, value) in &variant.cell {
+        text.push_str(" --set ");
+        text.push_str(&quote(&format!("{key}={value}")));
+    }
+    text
+}
+
+/// As one word of a shell.
+fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quote("a/b.toml"), "a/b.toml");
+        assert_eq!(quote("a b"), "'a b'");
+        assert_eq!(quote("it's"), r"'it'\''s'");
+        assert_eq!(quote("{ x = 1 }"), "'{ x = 1 }'");
+        assert_eq!(quote(""), "''");
+    }
+}

@@ -10,6 +10,7 @@ mod ledger;
 mod progress;
 mod run;
 pub mod schedule;
+mod send;
 mod stop;
 pub mod validity;
 

@@ -9,29 +9,25 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
-    future::{Future, poll_fn},
     net::SocketAddr,
-    pin::pin,
     rc::Rc,
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::HeaderValue;
-use net::{Net, Pacer, Timer};
+use net::{Net, Pacer};
 use policy::{Instant, Seed};
-use reports::{FailClass, Outcome, RecorderConfig, Sample};
+use reports::RecorderConfig;
 use tokio::task::JoinSet;
 
 use crate::{
-    client::{Ending, Errand, Pool, Seat, Template, Told, Traffic, exchange},
-    config::{Arrivals, Connections, Problem},
+    client::{Pool, Traffic},
+    config::Problem,
     ledger::Ledger,
     progress::Progress,
-    schedule::{NamedLoad, OpenSchedule, Planned, RequestDraws, User, trace::TraceRequests},
+    schedule::{NamedLoad, OpenSchedule, RequestDraws, User},
+    send::{Contact, Ready, Shared},
     stop::Stop,
 };
 
@@ -88,7 +84,7 @@ impl Share {
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
     /// How many of `total` are this thread's.
-    fn part(self, total: u64) -> u64 {
+    pub(crate) fn part(self, total: u64) -> u64 {
         let (index, of) = (u64::from(self.index), u64::from(self.of.max(1)));
         total / of + u64::from(index < total % of)
     }
@@ -101,30 +97,6 @@ pub enum End {
     Complete,
     /// By the stop signal, so long after the start.
     Stopped(Duration),
-}
-
-/// What all tasks of a run share.
-struct Shared<N> {
-    net: N,
-    address: SocketAddr,
-    start: Instant,
-    end: Instant,
-    endpoints: BTreeMap<Vec<u8>, usize>,
-    ledger: RefCell<Ledger>,
-    traffic: Traffic,
-    under_way: Cell<u64>,
-    progress: Arc<Progress>,
-}
-
-/// One load, ready to be sent.
-struct Ready {
-    index: usize,
-    timeout: Duration,
-    templates: Vec<Template>,
-    trace: Option<Arc<TraceRequests>>,
-    connections: Connections,
-    /// Requests of this thread that may still be taken up.
-    left: Cell<u64>,
 }
 
 /// Sends the plan from `start` on, in the clock of `net`, and returns what was seen. Must run where
@@ -196,37 +168,6 @@ pub async fn run<N: Net>(
         () = all(&mut tasks) => End::Complete,
     };
     Ok((shared.close(), end))
-}
-
-impl Ready {
-    fn new(plan: &Plan, index: usize, load: &NamedLoad) -> Result<Self, Problem> {
-        let name = || format!("load.{}", load.name);
-        if let Some(problem) = load.load.problem() {
-            return Err(problem.under(&name()));
-        }
-        let host = HeaderValue::from_str(&plan.host)
-            .map_err(|_| Problem::new("host", "must be visible ASCII text"))?;
-        let work = plan.carry == Carry::Work;
-        let client = work && (load.load.clients.is_some() || load.load.users.is_some());
-        let told = Told { work, client };
-        let connections = load.load.connections;
-        let template = |request| {
-            Template::new(request, &host, connections, told, plan.payload.clone())
-                .map_err(|problem| problem.under(&name()))
-        };
-        let trace = match &load.load.arrivals {
-            Some(Arrivals::Trace(trace)) => Some(Arc::clone(&trace.requests)),
-            _ => None,
-        };
-        Ok(Self {
-            index,
-            timeout: load.load.timeout.0,
-            templates: load.load.request.iter().map(template).collect::<Result<_, _>>()?,
-            trace,
-            connections,
-            left: Cell::new(load.load.requests.map_or(u64::MAX, |limit| plan.share.part(limit))),
-        })
-    }
 }
 
 /// Waits for every task; a panic in one is one here.
@@ -311,142 +252,4 @@ async fn closed_loop<N: Net>(shared: Rc<Shared<N>>, ready: Rc<Ready>, mut user: 
             clock.sleep(AFTER_REFUSAL).await;
         }
     }
-}
-
-/// Whether a request got through to somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Contact {
-    /// It was answered, or nobody knows.
-    Some,
-    /// The connection failed at once.
-    None,
-}
-
-impl<N: Net> Shared<N> {
-    /// What was seen, when all is over.
-    fn close(&self) -> Ledger {
-        let mut ledger = self.ledger.borrow().clone();
-        ledger.connections = self.traffic.opened.get();
-        ledger.resent = self.traffic.resent.get();
-        ledger.abandoned = self.under_way.get();
-        ledger
-    }
-
-    /// Sends one request and records how it ended. Without a time that it was due, that is now.
-    async fn perform(
-        &self,
-        ready: &Ready,
-        seat: &mut Seat,
-        planned: &Planned,
-        due: Option<Instant>,
-    ) -> Contact {
-        let clock = self.net.clock();
-        let sent = clock.now();
-        let intended = due.unwrap_or(sent);
-        self.progress.sent();
-        self.under_way.set(self.under_way.get() + 1);
-        let template = &ready.templates[usize::from(planned.template)];
-        let bytes_out = Cell::new(0);
-        let errand = Errand {
-            net: &self.net,
-            address: self.address,
-            template,
-            planned,
-            trace: ready.trace.as_deref(),
-            bytes_out: &bytes_out,
-        };
-        let endpoint = |name: &[u8]| self.endpoints.get(name).copied();
-        let exchanged = exchange(errand, &mut seat.connection, &self.traffic, endpoint);
-        let ending = within(&mut seat.timer, intended + ready.timeout, exchanged).await;
-        if ending.is_none() || ready.connections == Connections::PerRequest {
-            seat.connection = None;
-        }
-        let finished = clock.now();
-        self.under_way.set(self.under_way.get() - 1);
-        self.progress.finished();
-        let since = |moment: Instant| moment.nanos_since(self.start);
-        let mut sample = Sample {
-            load: ready.index,
-            intended: since(intended),
-            sent: since(sent),
-            finished: since(finished),
-            outcome: Outcome::Ok,
-            status: 0,
-            bytes_in: 0,
-            bytes_out: bytes_out.get(),
-            endpoint: None,
-            retries: 0,
-        };
-        let mut contact = Contact::Some;
-        let mut message = String::new();
-        match ending {
-            None => {
-                sample.outcome = Outcome::TimedOut;
-                message = format!("no complete answer within {:?}", ready.timeout);
-            }
-            Some(Ending::Broken { outcome, message: what }) => {
-                contact = Contact::None;
-                sample.outcome = outcome;
-                message = what;
-            }
-            Some(Ending::Answered(answer)) => {
-                sample.status = answer.status;
-                sample.bytes_in = answer.bytes;
-                sample.endpoint = answer.endpoint;
-                if let Some(mismatch) = answer.mismatch {
-                    sample.outcome = Outcome::Failed(FailClass::BodyMismatch);
-                    message = format!("request {}: {mismatch}", planned.id);
-                } else if template.expects(answer.status) {
-                    self.progress.answered(answer.bytes);
-                } else {
-                    sample.outcome = if answer.status == 503 {
-                        Outcome::Refused
-                    } else {
-                        Outcome::Failed(FailClass::of_status(answer.status))
-                    };
-                    message = format!("status {}", answer.status);
-                }
-            }
-        }
-        let mut ledger = self.ledger.borrow_mut();
-        if sample.outcome == Outcome::Dropped {
-            (sample.sent, sample.finished) = (sample.intended, sample.intended);
-        }
-        ledger.record(&sample);
-        if sample.outcome != Outcome::Ok {
-            ledger.explain(sample.outcome, message);
-        }
-        contact
-    }
-
-    /// Records a request that found every connection taken.
-    fn drop_unsent(&self, ready: &Ready, due: Instant, most: u32) {
-        let intended = due.nanos_since(self.start);
-        let mut ledger = self.ledger.borrow_mut();
-        ledger.record(&Sample {
-            load: ready.index,
-            intended,
-            sent: intended,
-            finished: intended,
-            outcome: Outcome::Dropped,
-            status: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            endpoint: None,
-            retries: 0,
-        });
-        let what = format!("all {most} connections were taken: raise `max_connections`");
-        ledger.explain(Outcome::Dropped, what);
-        self.progress.finished();
-    }
-}
-
-/// Waits for `future`, but not beyond `deadline`; then it is dropped.
-async fn within<F: Future>(timer: &mut Timer, deadline: Instant, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => timer.poll_at(cx, deadline).map(|()| None),
-    })
-    .await
 }

@@ -182,7 +182,7 @@ fn endpoints(view: &View) -> Value {
             "in_flight": endpoint.in_flight(),
             "requests": endpoint.requests(),
             "failures": endpoint.failures(),
-            "ejections": endpoint.times_ejected(),
+            "ejections": site.ejections.load(Relaxed),
             "connections": site.connections.load(Relaxed),
         })
     })

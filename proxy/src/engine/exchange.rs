@@ -67,6 +67,8 @@ pub(crate) async fn exchange<N: Net>(
         endpoint: None,
         status: None,
         retries: 0,
+        continued: false,
+        over: Over::Any,
         sending: Sending::UnderWay,
         deadline: Instant::NEVER,
         progress: 0,
@@ -98,6 +100,8 @@ pub(crate) async fn refuse_head<N: Net>(
         endpoint: None,
         status: None,
         retries: 0,
+        continued: false,
+        over: Over::Any,
         sending: Sending::UnderWay,
         deadline: Instant::NEVER,
         progress: 0,
@@ -116,6 +120,15 @@ pub(super) enum Sending {
     Stuck,
 }
 
+/// Over which connections a request may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Any, one that was used before at first.
+    Any,
+    /// A new one: the last was used before and died of it, and that must not happen again and again.
+    Fresh,
+}
+
 /// A request being served.
 pub(super) struct Exchange<'a, N: Net> {
     pub(super) worker: &'a Rc<Worker<N>>,
@@ -128,6 +141,9 @@ pub(super) struct Exchange<'a, N: Net> {
     /// The status that the client was told, once it was told one.
     pub(super) status: Option<u16>,
     pub(super) retries: u32,
+    /// The client was told to send its body.
+    pub(super) continued: bool,
+    pub(super) over: Over,
     /// How far sending has come, in the present try.
     pub(super) sending: Sending,
     /// When the present phase has lasted too long.
@@ -153,8 +169,10 @@ impl<N: Net> Exchange<'_, N> {
         }
         let after = self.deliver(&mut connection).await;
         let now = self.worker.clock.now();
+        let outlier = &self.setup.config.outlier;
         let outcome = match &after {
-            Ok(_) => outcome_of(self.pad.response.status()),
+            Ok(_) if outlier.is_failure(self.pad.response.status()) => Outcome::Failure,
+            Ok(_) => Outcome::Success,
             Err(fault) => outcome_of_fault(fault),
         };
         lease.finish(outcome, now);
@@ -241,11 +259,16 @@ impl<N: Net> Exchange<'_, N> {
         if progress != self.progress {
             self.progress = progress;
             let timeouts = &self.setup.config.timeouts;
-            // A client that expects 100 sends nothing until the endpoint, or we, have answered.
-            let silent = self.pad.request.expects_continue() && self.pad.upload.bytes() == 0;
-            let limit = if silent { timeouts.response_head } else { timeouts.stream_idle };
+            let waits = self.awaits_continue();
+            let limit = if waits { timeouts.response_head } else { timeouts.stream_idle };
             self.deadline = self.worker.clock.now() + limit.0;
         }
+    }
+
+    /// Whether the client holds its body back until it is told that it is wanted (RFC 9110, section 10.1.1).
+    pub(super) fn awaits_continue(&self) -> bool {
+        let unanswered = self.status.is_none() && !self.continued;
+        unanswered && self.pad.request.expects_continue() && self.pad.upload.bytes() == 0
     }
 
     /// Whether the connection can serve another request.
@@ -255,11 +278,6 @@ impl<N: Net> Exchange<'_, N> {
             && self.pad.response.framing(self.pad.request.method()) != Framing::UntilClose
             && connection.channel.is_clean()
     }
-}
-
-/// What the endpoint's answer says of the endpoint.
-fn outcome_of(status: u16) -> Outcome {
-    if status >= 500 { Outcome::Failure } else { Outcome::Success }
 }
 
 /// What the fault says of the endpoint: nothing, unless it is the endpoint's.

@@ -26,7 +26,8 @@ pub(crate) async fn watch<N: Net>(
 ) {
     let health = &config.health;
     let mut rng: Rng = seed.child("health").nth(index as u64).rng();
-    let mut state = HealthState::new();
+    let up = shared.endpoints.list()[index].is_up();
+    let mut state = HealthState::resume(if up { Transition::Up } else { Transition::Down });
     loop {
         let next = state.next_probe(health, worker.clock.now(), &mut rng);
         worker.clock.sleep_until(next).await;

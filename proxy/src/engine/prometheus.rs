@@ -117,13 +117,10 @@ impl Figures {
         family(encoder, what, MetricType::Counter, of(policy::Endpoint::requests))?;
         let what = ("endpoint_failures", "Requests that failed at the endpoint", "endpoint");
         family(encoder, what, MetricType::Counter, of(policy::Endpoint::failures))?;
+        let ejections = state.upstream.sites.iter().map(|site| site.ejections.load(Relaxed));
+        let values = list.iter().map(|endpoint| endpoint.name.as_str()).zip(ejections);
         let what = ("endpoint_ejections", "Ejections of the endpoint", "endpoint");
-        family(
-            encoder,
-            what,
-            MetricType::Counter,
-            of(|endpoint| u64::from(endpoint.times_ejected())),
-        )?;
+        family(encoder, what, MetricType::Counter, values)?;
         let what = ("endpoint_in_flight", "Requests in flight at the endpoint", "endpoint");
         family(encoder, what, MetricType::Gauge, of(|endpoint| u64::from(endpoint.in_flight())))?;
         let what = ("endpoint_ready", "1 when the endpoint may be chosen", "endpoint");

@@ -12,14 +12,14 @@ use std::{
 };
 
 use http1::Version;
-use net::Net;
+use net::{Net, Stream};
 use policy::{
     endpoint::Outcome,
     retry::{Body, Decision, Failure, Idempotence},
 };
 
 use super::{
-    exchange::{Exchange, Sending, outcome_of_fault},
+    exchange::{Exchange, Over, Sending, outcome_of_fault},
     fault::{Fault, Side},
     forward::{Persistence, ResponseWay},
     pool::Connection,
@@ -37,6 +37,7 @@ impl<N: Net> Exchange<'_, N> {
         &mut self,
     ) -> Result<(Connection<N::Stream>, Lease<N::Stream>), Fault> {
         let mut last = None;
+        let mut again = false;
         loop {
             let lease = match self.acquire().await {
                 Ok(lease) => lease,
@@ -44,12 +45,15 @@ impl<N: Net> Exchange<'_, N> {
                 Err(Fault::NoEndpoint) => return Err(last.unwrap_or(Fault::NoEndpoint)),
                 Err(fault) => return Err(fault),
             };
+            if again {
+                self.worker.stats.retries.add(1);
+            }
             self.endpoint = Some(lease.index);
             let (failure, fault) = match self.attempt(lease.index).await {
                 Ok(connection) => {
                     let status = self.pad.response.status();
                     let failure = Failure::Status(status);
-                    if status < 400 || !self.may_retry(failure) {
+                    if status < 400 || !self.may_retry(failure, lease.index) {
                         return Ok((connection, lease));
                     }
                     (failure, None)
@@ -62,7 +66,7 @@ impl<N: Net> Exchange<'_, N> {
                 None => lease.finish(Outcome::Failure, now),
                 Some(fault) => {
                     lease.finish(outcome_of_fault(&fault), now);
-                    if fault.side() != Side::Upstream || !self.may_retry(failure) {
+                    if fault.side() != Side::Upstream || !self.may_retry(failure, index) {
                         return Err(fault);
                     }
                     last = Some(fault);
@@ -71,16 +75,17 @@ impl<N: Net> Exchange<'_, N> {
             if failure == Failure::ReusedClosed {
                 // The endpoint is not to blame, and its other idle connections have died with this one.
                 self.setup.upstream.pool.forget(index);
+                self.over = Over::Fresh;
             } else {
                 self.retries += 1;
                 self.pad.tried.push(index);
             }
-            self.worker.stats.retries.add(1);
+            again = true;
         }
     }
 
-    /// Whether the request may be sent again after this; takes it from the budget if so.
-    fn may_retry(&mut self, failure: Failure) -> bool {
+    /// Whether the request may be sent again after this failure at endpoint `last`; takes it from the budget if so.
+    fn may_retry(&mut self, failure: Failure, last: u32) -> bool {
         let idempotence = if self.pad.request.method().is_idempotent() {
             Idempotence::Idempotent
         } else {
@@ -90,6 +95,16 @@ impl<N: Net> Exchange<'_, N> {
         let body = if kept { Body::Replayable } else { Body::Gone };
         let retry = &self.setup.config.retry;
         if retry.decide(failure, idempotence, body, self.retries) != Decision::Retry {
+            return false;
+        }
+        let (others, with_room) = self.setup.upstream.others(&self.pad.tried, last);
+        let somewhere = match failure {
+            Failure::ReusedClosed => true,
+            // An answer that is there is worth more than a place in the queue.
+            Failure::Status(_) => with_room > 0,
+            _ => others > 0,
+        };
+        if !somewhere {
             return false;
         }
         let granted = self.setup.upstream.budget.borrow_mut().try_retry(self.worker.clock.now());
@@ -151,7 +166,11 @@ impl<N: Net> Exchange<'_, N> {
 
     /// Sends the request to endpoint `index` and waits for the head of its response.
     async fn attempt(&mut self, index: u32) -> Result<Connection<N::Stream>, Fault> {
-        let mut connection = match self.reuse(index).await {
+        let reused = match self.over {
+            Over::Any => self.reuse(index).await,
+            Over::Fresh => None,
+        };
+        let mut connection = match reused {
             Some(connection) => {
                 self.worker.stats.upstream_reuses.add(1);
                 connection
@@ -271,7 +290,7 @@ impl<N: Net> Exchange<'_, N> {
         }
         self.client.timer.poll_at(cx, self.deadline).map(|()| {
             let waits_for_us = connection.channel.waiting() == 0 && !self.pad.upload.is_received();
-            let clients = waits_for_us && !self.pad.request.expects_continue();
+            let clients = waits_for_us && !self.awaits_continue();
             Err(if clients { Fault::BodyTimeout } else { Fault::ResponseTimeout })
         })
     }
@@ -322,6 +341,11 @@ impl<N: Net> Exchange<'_, N> {
 
     /// Passes a 1xx on to the client, if it is one that knows them (RFC 9110, section 15.2).
     fn pass_informational(&mut self) {
+        if self.pad.response.status() == 100 && !self.continued {
+            // From here on the client is awaited, and has the time that it has for a body.
+            self.continued = true;
+            self.progress = u64::MAX;
+        }
         if self.pad.request.version() == Version::Http11 {
             let way = ResponseWay {
                 encoding: Encoding::Verbatim,
@@ -334,9 +358,10 @@ impl<N: Net> Exchange<'_, N> {
     }
 }
 
-/// What a connection's end before the response means.
-fn closed<S>(connection: &Connection<S>) -> Fault {
-    if connection.reused { Fault::ReusedClosed } else { Fault::ClosedBeforeResponse }
+/// What a connection's end before the response means. Where the response has begun it is no keep-alive that has ended.
+fn closed<S: Stream>(connection: &Connection<S>) -> Fault {
+    let silent = connection.channel.ahead().is_empty();
+    if connection.reused && silent { Fault::ReusedClosed } else { Fault::ClosedBeforeResponse }
 }
 
 /// The fault in the terms of the retry decision.

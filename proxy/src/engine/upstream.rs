@@ -10,7 +10,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -49,6 +49,8 @@ pub struct Site {
     pub authority: String,
     /// Connections that are open, over all workers.
     pub connections: AtomicU32,
+    /// How often it was ejected.
+    pub ejections: AtomicU64,
 }
 
 impl UpstreamShared {
@@ -70,6 +72,7 @@ impl UpstreamShared {
                 address: endpoint.address,
                 authority: endpoint.address.to_string(),
                 connections: AtomicU32::new(0),
+                ejections: AtomicU64::new(0),
             });
         }
         Self {
@@ -155,6 +158,16 @@ impl<S> Upstream<S> {
         }
     }
 
+    /// How many endpoints besides `last` could be tried, and how many of them have room now.
+    pub(crate) fn others(&self, tried: &[u32], last: u32) -> (usize, usize) {
+        let candidates = self.candidates.borrow();
+        let untried = |index: &&u32| **index != last && !tried.contains(index);
+        let others = candidates.ready().iter().filter(untried);
+        let list = self.shared.endpoints.list();
+        let with_room = others.clone().filter(|index| !list[**index as usize].is_full());
+        (others.count(), with_room.count())
+    }
+
     /// A connection to the endpoint may be opened.
     pub(crate) fn may_connect(&self, index: u32) -> bool {
         let limit = self.config.limits.endpoint_connections.unwrap_or(u32::MAX);
@@ -189,6 +202,7 @@ impl<S> Lease<S> {
         if let Some(ejection) =
             outlier::on_result(&config.outlier, &shared.endpoints, self.index, now, outcome)
         {
+            shared.sites[self.index as usize].ejections.fetch_add(1, Relaxed);
             let endpoint = &shared.endpoints.list()[self.index as usize];
             tracing::warn!(
                 endpoint = %endpoint.name,

@@ -337,6 +337,22 @@ fn the_page_fetches_nothing_and_runs_nothing() {
 }
 
 #[test]
+fn a_picture_stands_alone() {
+    let suite = sample::suite(1.0);
+    let runs: Vec<_> = suite.runs[1..4].iter().map(|run| ("<b>&".to_owned(), run)).collect();
+    let svg = reports::html::picture::spectrum(&runs).expect("draws").expect("has requests");
+    assert!(svg.starts_with("<svg xmlns"));
+    assert_eq!((svg.matches("<svg").count(), svg.matches("</svg>").count()), (1, 1));
+    assert_eq!(svg.matches("&lt;b&gt;&amp;").count(), 3);
+    assert!(!svg.contains("<b>"));
+    let empty = Measurement::empty();
+    let mut nothing = suite.runs[0].clone();
+    nothing.measurement = empty;
+    let none = reports::html::picture::spectrum(&[(String::new(), &nothing)]).expect("draws");
+    assert_eq!(none, None);
+}
+
+#[test]
 fn the_summary_for_ci_stays_below_its_limit() {
     let mut suite = Suite::default();
     let mut run = run("ci/slow", "round_robin", 400);

@@ -8,6 +8,7 @@
 
 mod charts;
 mod page;
+pub mod picture;
 
 use crate::run::Suite;
 use askama::Template;

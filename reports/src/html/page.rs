@@ -186,11 +186,23 @@ fn labels(runs: &[(usize, &Run)]) -> Vec<String> {
 }
 
 fn compare(runs: &[(usize, &Run)], labels: &[String]) -> io::Result<Option<Comparison>> {
+    // Where one thing alone is varied, its name stands above and its values suffice below.
+    let varied: Vec<&str> = match &runs[0].1.variant[..] {
+        [(path, _)] if runs.iter().all(|(_, run)| run.variant.iter().map(|v| &v.0).eq([path])) => {
+            vec![path]
+        }
+        _ => Vec::new(),
+    };
+    let prefix = varied.first().map(|path| format!("{}=", path.rsplit('.').next().unwrap_or(path)));
+    let short = |label: &String| match &prefix {
+        Some(prefix) => label.strip_prefix(prefix.as_str()).unwrap_or(label).to_owned(),
+        None => label.clone(),
+    };
     let measured: Vec<(String, &Run)> = runs
         .iter()
         .zip(labels)
         .filter(|((_, run), _)| !run.measurement.metrics.is_empty())
-        .map(|((_, run), label)| (label.clone(), *run))
+        .map(|((_, run), label)| (short(label), *run))
         .collect();
     if measured.len() < 2 {
         return Ok(None);
@@ -228,7 +240,11 @@ fn compare(runs: &[(usize, &Run)], labels: &[String]) -> io::Result<Option<Compa
         head = rows.remove(0);
         head[0] = String::new();
     }
-    let table = Table { caption: "Compared".to_owned(), head, rows, note: String::new() };
+    let caption = match varied.first() {
+        Some(path) => format!("Compared by {path}"),
+        None => "Compared".to_owned(),
+    };
+    let table = Table { caption, head, rows, note: String::new() };
     Ok(Some(Comparison { figure: charts::overlay(&measured)?, table, is_few }))
 }
 

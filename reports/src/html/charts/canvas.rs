@@ -195,7 +195,9 @@ pub(super) fn draw(
     ))
 }
 
-fn escape(text: &str) -> String {
+/// Text as text, between tags.
+pub(crate) fn escape(text: &str) -> String {
+    let text = text.replace(char::is_control, " ");
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
@@ -252,12 +254,12 @@ impl Canvas<'_> {
 
     /// Labels of the y axis only, with lines for x: for bars that lie.
     pub(super) fn axes_of_bars(&self, names: &[String]) -> Stroke {
-        let (left, _, top, bottom) = self.edges();
+        let (left, right, top, bottom) = self.edges();
         for (value, label) in &self.x.ticks {
             let (x, _) = self.at((*value, 0.0));
             let ink = if x == left { Ink::Axis } else { Ink::Grid };
             self.path(vec![(x, top), (x, bottom)], ink, 1.0)?;
-            self.words(label, (x, bottom + 16), Hang::Below, Ink::Text)?;
+            self.words(label, (x.min(right - 20), bottom + 16), Hang::Below, Ink::Text)?;
         }
         for (index, name) in names.iter().enumerate() {
             let (_, y) = self.bar(index, names.len());

@@ -11,7 +11,7 @@ mod outcomes;
 mod overtime;
 mod spectrum;
 
-pub(crate) use canvas::Ink;
+pub(crate) use canvas::{Ink, escape};
 pub(crate) use spectrum::overlay;
 
 use crate::run::Run;

@@ -123,7 +123,9 @@ impl Axis {
             (0.999_999, "99.9999 %"),
         ];
         let to = most.clamp(0.6, 0.999_999_9);
-        let ticks = ticks.into_iter().filter(|(q, _)| *q <= to);
+        // The median lies so near to the least that their labels touch on a long axis.
+        let ticks =
+            ticks.into_iter().filter(|(q, label)| *q <= to && (*label != "50 %" || to < 0.9995));
         let ticks = ticks.map(|(q, label)| (q, label.to_owned())).collect();
         Axis { scale: Scale::Nines, from: 0.0, to, ticks }
     }

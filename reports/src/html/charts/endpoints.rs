@@ -40,7 +40,7 @@ pub(super) fn share(run: &Run) -> io::Result<Option<Figure>> {
     let layout = Layout {
         x: Axis::share(most * 1.05),
         y: Axis::amount(1.0),
-        height: 52.0 + 26.0 * names.len().max(8) as f64,
+        height: 52.0 + if names.len() > 10 { 16.0 } else { 26.0 } * names.len().max(8) as f64,
         left: 14.0 + 7.2 * longest as f64,
     };
     let svg = draw(layout, title, &caption, |canvas| {

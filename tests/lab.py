@@ -166,12 +166,12 @@ class Results:
         self.rows += 1
         self.failed += bool(problem)
         verdict = "FAILED" if problem else "ok"
-        print(f"{subject:<12} {what:<48} {verdict:<7} {problem or figures}", flush=True)
+        print(f"{subject:<12} {what:<54} {verdict:<7} {problem or figures}", flush=True)
 
     def skip(self, subject, what):
         """Said loudly, and not counted as a pass."""
         self.skipped += 1
-        print(f"{subject:<12} {what:<48} MISSING", flush=True)
+        print(f"{subject:<12} {what:<54} MISSING", flush=True)
 
     def finish(self, skipped_is=1):
         """The last line, and the exit code."""

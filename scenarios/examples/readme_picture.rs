@@ -1,0 +1,38 @@
+//! Makes the picture of the README from a real run:
+//! `cargo run --release -p scenarios --example readme_picture -- docs/strategies.svg`.
+
+use std::{env, fs, process::ExitCode};
+
+use reports::Run;
+use scenarios::{
+    language::load_paths,
+    run::{self, Patience, Progress, WorldChoice},
+};
+
+fn main() -> ExitCode {
+    let target = env::args().nth(1).unwrap_or_else(|| "strategies.svg".to_owned());
+    let suite = ["scenarios/suites/compare/slow-endpoint.toml".into()];
+    let Ok(loaded) = load_paths(&suite, &[]) else {
+        eprintln!("run this from the root of the repository");
+        return ExitCode::FAILURE;
+    };
+    let planned = match run::plan(&loaded, &WorldChoice::First, 1) {
+        Ok(planned) => planned,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (runs, _) = run::carry_out(&planned, Patience::All, &mut Progress::new(planned.len()));
+    let labelled: Vec<(String, &Run)> =
+        runs.iter().map(|run| (run.variant[0].1.clone(), run)).collect();
+    let written = reports::html::picture::spectrum(&labelled)
+        .and_then(|picture| fs::write(&target, picture.unwrap_or_default()));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{target}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

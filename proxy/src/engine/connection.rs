@@ -51,13 +51,18 @@ enum Next {
 }
 
 /// Serves a client until its connection ends.
-pub(crate) async fn serve<N: Net>(worker: Rc<Worker<N>>, stream: N::Stream, address: SocketAddr) {
+pub(crate) async fn serve<N: Net>(
+    worker: Rc<Worker<N>>,
+    open: Open<N>,
+    stream: N::Stream,
+    address: SocketAddr,
+) {
     let mut client = Client {
         channel: Channel::new(stream),
         timer: Timer::new(worker.clock),
         peer: worker.setup().signature.peer(address),
         address,
-        open: worker.opened(),
+        open,
     };
     let mut silence = worker.setup().config.timeouts.request_head.0;
     loop {
@@ -252,7 +257,8 @@ mod tests {
     /// should know.
     #[test]
     fn the_task_of_a_connection_is_small() {
-        fn size<F>(_: impl FnOnce(Rc<Worker<Real>>, TcpStream, SocketAddr) -> F) -> usize {
+        type Serve<F> = fn(Rc<Worker<Real>>, Open<Real>, TcpStream, SocketAddr) -> F;
+        fn size<F>(_: Serve<F>) -> usize {
             size_of::<F>()
         }
         let size = size(serve::<Real>);

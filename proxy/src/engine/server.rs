@@ -8,7 +8,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     rc::Rc,
-    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
+    sync::{Arc, mpsc},
     task::{Context, Waker},
     thread,
     time::Duration,
@@ -25,7 +25,7 @@ use tokio::{
 use super::{
     admin, connection, probe,
     upstream::UpstreamShared,
-    worker::{Setup, Shared, Worker},
+    worker::{Open, Setup, Shared, Worker},
 };
 use crate::config::{Problem, ProxyConfig};
 
@@ -117,13 +117,10 @@ fn watch_endpoints<N: Net>(worker: &Rc<Worker<N>>, state: &State, seed: Seed) {
 
 async fn accept<N: Net>(worker: Rc<Worker<N>>, listener: N::Listener) {
     loop {
-        let most = worker.setup().config.limits.connections;
-        while worker.shared.connections.load(Relaxed) >= most {
-            worker.shared.connection_room.notified().await;
-        }
         match listener.accept().await {
             Ok((stream, address)) => {
-                spawn_local(connection::serve(Rc::clone(&worker), stream, address));
+                let open = room(&worker).await;
+                spawn_local(connection::serve(Rc::clone(&worker), open, stream, address));
             }
             Err(error) => {
                 // Out of descriptors, most likely: the connections that are there must end first.
@@ -131,6 +128,19 @@ async fn accept<N: Net>(worker: Rc<Worker<N>>, listener: N::Listener) {
                 worker.clock.sleep(Duration::from_millis(50)).await;
             }
         }
+    }
+}
+
+/// Waits until another client connection may be open. The one that was accepted meanwhile is held, and those behind it
+/// wait in the backlog.
+async fn room<N: Net>(worker: &Rc<Worker<N>>) -> Open<N> {
+    loop {
+        // Made before the look: what ends after that look rings it.
+        let room = worker.shared.connection_room.notified();
+        if let Some(open) = worker.opened() {
+            return open;
+        }
+        room.await;
     }
 }
 

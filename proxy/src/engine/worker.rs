@@ -39,7 +39,8 @@ pub struct Shared {
     pub started: Instant,
     /// Client connections that are open, over all workers.
     pub(crate) connections: AtomicU32,
-    /// Rung when a client connection has ended while a listener waited for room.
+    /// Rung when there may be room for another client connection. Listeners of several workers may wait for it, and
+    /// nobody knows whose backlog has a client: all are woken.
     pub(crate) connection_room: Notify,
 }
 
@@ -140,6 +141,7 @@ impl<N: Net> Worker<N> {
     /// Puts another configuration in force.
     pub(crate) fn replace(&self, setup: Setup<N::Stream>) {
         *self.setup.borrow_mut() = Rc::new(setup);
+        self.shared.connection_room.notify_waiters();
     }
 
     pub(crate) fn take_pad(&self, limits: &Limits) -> Box<Pad> {
@@ -180,13 +182,15 @@ impl<N: Net> Worker<N> {
         use_it(date.1.as_bytes())
     }
 
-    /// A client connection was opened: counts it until the guard is dropped.
-    pub(crate) fn opened(self: &Rc<Self>) -> Open<N> {
+    /// Counts a client connection until the guard is dropped; nothing when there are as many as may be.
+    pub(crate) fn opened(self: &Rc<Self>) -> Option<Open<N>> {
+        let most = self.setup.borrow().config.limits.connections;
+        let more = |open: u32| (open < most).then(|| open + 1);
+        self.shared.connections.fetch_update(Relaxed, Relaxed, more).ok()?;
         self.stats.connections_active.add(1);
         self.stats.connections_total.add(1);
-        self.shared.connections.fetch_add(1, Relaxed);
         let slot = self.idle.borrow_mut().occupy();
-        Open { worker: Rc::clone(self), slot }
+        Some(Open { worker: Rc::clone(self), slot })
     }
 
     /// Wakes every connection that waits for a request.
@@ -223,8 +227,10 @@ impl<N: Net> Drop for Open<N> {
         let worker = &self.worker;
         worker.idle.borrow_mut().vacate(self.slot);
         worker.stats.connections_active.sub(1);
-        worker.shared.connections.fetch_sub(1, Relaxed);
-        worker.shared.connection_room.notify_one();
+        let before = worker.shared.connections.fetch_sub(1, Relaxed);
+        if before >= worker.setup.borrow().config.limits.connections {
+            worker.shared.connection_room.notify_waiters();
+        }
     }
 }
 

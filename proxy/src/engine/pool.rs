@@ -43,9 +43,19 @@ pub(crate) struct Connection<S> {
 }
 
 /// Counts a connection as open for as long as it lives.
-struct Counted {
+pub(crate) struct Counted {
     shared: Arc<UpstreamShared>,
     index: u32,
+}
+
+impl Counted {
+    /// Counts one more connection to endpoint `index`, unless `limit` are open or being opened.
+    pub(crate) fn reserve(shared: &Arc<UpstreamShared>, index: u32, limit: u32) -> Option<Self> {
+        let connections = &shared.sites[index as usize].connections;
+        let more = |open: u32| (open < limit).then(|| open + 1);
+        connections.fetch_update(Relaxed, Relaxed, more).ok()?;
+        Some(Self { shared: Arc::clone(shared), index })
+    }
 }
 
 impl Drop for Counted {
@@ -56,9 +66,7 @@ impl Drop for Counted {
 
 impl<S: Stream> Connection<S> {
     /// A connection that was just opened.
-    pub(crate) fn new(stream: S, shared: &Arc<UpstreamShared>, index: u32) -> Self {
-        shared.sites[index as usize].connections.fetch_add(1, Relaxed);
-        let counted = Counted { shared: Arc::clone(shared), index };
+    pub(crate) fn new(stream: S, counted: Counted) -> Self {
         Self { channel: Channel::new(stream), reused: false, counted }
     }
 }

@@ -7,13 +7,14 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
 use http1::Version;
 use net::{Net, Stream};
 use policy::{
+    Instant,
     endpoint::Outcome,
     retry::{Body, Decision, Failure, Idempotence},
 };
@@ -22,7 +23,7 @@ use super::{
     exchange::{Exchange, Over, Sending, outcome_of_fault},
     fault::{Fault, Side},
     forward::{Persistence, ResponseWay},
-    pool::Connection,
+    pool::{Connection, Counted},
     relay::{Broken, Encoding},
     upstream::{Lease, Pick},
     worker::Pad,
@@ -116,11 +117,18 @@ impl<N: Net> Exchange<'_, N> {
 
     /// A place at an endpoint; waits in the queue while all are at their limit.
     async fn acquire(&mut self) -> Result<Lease<N::Stream>, Fault> {
-        match self.pick() {
+        // Who comes now does not overtake those who wait; who tries again has waited already.
+        let may_pick = self.setup.upstream.shared.waiting.waiting() == 0 || self.is_retry();
+        match may_pick.then(|| self.pick()).flatten() {
             Some(result) => result,
             // Boxed, as all that is rare: a connection's task is as large as its largest path.
             None => Box::pin(self.queue()).await,
         }
+    }
+
+    /// Whether there are endpoints that were tried in vain.
+    fn is_retry(&self) -> bool {
+        !self.pad.tried.is_empty()
     }
 
     /// What the balancer says now; nothing when every endpoint is at its limit.
@@ -144,24 +152,43 @@ impl<N: Net> Exchange<'_, N> {
         let _place = scopeguard(|| shared.waiting.leave());
         self.worker.stats.queued.add(1);
         let deadline = self.worker.clock.now() + queue.timeout.0;
+        // First in line, then for room: so they are served in the order in which they came. A request that has tried some
+        // endpoints waits for others than the rest, and shall not keep them waiting.
+        let mut first = pin!(shared.line.acquire());
+        let _first =
+            if self.is_retry() { None } else { Some(self.wait(first.as_mut(), deadline).await?) };
         loop {
+            // Made before the look: what changes after that look rings it.
             let mut room = pin!(shared.room.notified());
-            room.as_mut().enable();
             if let Some(result) = self.pick() {
                 return result;
             }
-            poll_fn(|cx| {
-                if room.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Ok(()));
-                }
-                let scratch = &mut *self.worker.scratch.borrow_mut();
-                if self.pad.upload.is_received() && self.client.poll_gone(cx, scratch).is_ready() {
-                    return Poll::Ready(Err(Fault::ClientGone));
-                }
-                self.client.timer.poll_at(cx, deadline).map(|()| Err(Fault::QueueTimeout))
-            })
-            .await?;
+            // An ejection that ends rings nothing.
+            let returns = shared.endpoints.next_return();
+            match self.wait(room.as_mut(), deadline.min(returns)).await {
+                Err(Fault::QueueTimeout) if self.worker.clock.now() < deadline => {}
+                result => result?,
+            }
         }
+    }
+
+    /// Waits for `event`, but not longer than until `deadline`, and not for a client that has gone.
+    async fn wait<T>(
+        &mut self,
+        mut event: Pin<&mut impl Future<Output = T>>,
+        deadline: Instant,
+    ) -> Result<T, Fault> {
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = event.as_mut().poll(cx) {
+                return Poll::Ready(Ok(value));
+            }
+            let scratch = &mut *self.worker.scratch.borrow_mut();
+            if self.pad.upload.is_received() && self.client.poll_gone(cx, scratch).is_ready() {
+                return Poll::Ready(Err(Fault::ClientGone));
+            }
+            self.client.timer.poll_at(cx, deadline).map(|()| Err(Fault::QueueTimeout))
+        })
+        .await
     }
 
     /// Sends the request to endpoint `index` and waits for the head of its response.
@@ -209,15 +236,15 @@ impl<N: Net> Exchange<'_, N> {
 
     async fn connect(&mut self, index: u32) -> Result<Connection<N::Stream>, Fault> {
         let upstream = &self.setup.upstream;
-        if !upstream.may_connect(index) {
-            return Err(Fault::QueueFull);
-        }
+        let limit = self.setup.config.limits.endpoint_connections.unwrap_or(u32::MAX);
+        // Counted before it opens: others must see it.
+        let counted = Counted::reserve(&upstream.shared, index, limit).ok_or(Fault::QueueFull)?;
         let address = upstream.shared.sites[index as usize].address;
         let limit = self.setup.config.timeouts.connect.0;
         match self.worker.clock.timeout(limit, self.worker.net.connect(address)).await {
             Ok(Ok(stream)) => {
                 self.worker.stats.upstream_connects.add(1);
-                Ok(Connection::new(stream, &upstream.shared, index))
+                Ok(Connection::new(stream, counted))
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 Err(Fault::ConnectRefused)

@@ -18,11 +18,12 @@ use policy::{
     Instant, Rng, Seed,
     balance::Balancer,
     endpoint::{Candidates, Endpoint, Endpoints, Outcome},
+    health::{HealthKind, Transition},
     limit::WaitingRoom,
     outlier,
     retry::RetryBudget,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::pool::Pool;
 use crate::config::ProxyConfig;
@@ -34,10 +35,12 @@ pub struct UpstreamShared {
     pub endpoints: Endpoints,
     /// Where they are, in the same order.
     pub sites: Vec<Site>,
-    /// Requests that wait for an endpoint with room.
-    pub(crate) waiting: WaitingRoom,
-    /// Rung when there may be room.
-    pub(crate) room: Notify,
+    /// Requests that wait for an endpoint with room, those of earlier configurations too.
+    pub(crate) waiting: Arc<WaitingRoom>,
+    /// Rung when there may be room. Of those who wait in line only the first listens.
+    pub(crate) room: Arc<Notify>,
+    /// One permit: whoever has it is the first in line. Tokio hands it on in the order of arrival.
+    pub(crate) line: Semaphore,
 }
 
 /// Where an endpoint is.
@@ -75,11 +78,20 @@ impl UpstreamShared {
                 ejections: AtomicU64::new(0),
             });
         }
+        let endpoints = Endpoints::new(list);
+        if config.health.kind == HealthKind::Off {
+            // Nobody would bring up again what earlier checks have taken down.
+            for index in 0..sites.len() {
+                endpoints.set_up(index as u32, Transition::Up);
+            }
+        }
         Self {
-            endpoints: Endpoints::new(list),
+            endpoints,
             sites,
-            waiting: WaitingRoom::default(),
-            room: Notify::new(),
+            // A place that a request of one configuration gives back may be what one of another waits for.
+            waiting: before.map(|before| Arc::clone(&before.waiting)).unwrap_or_default(),
+            room: before.map(|before| Arc::clone(&before.room)).unwrap_or_default(),
+            line: Semaphore::new(1),
         }
     }
 
@@ -167,12 +179,6 @@ impl<S> Upstream<S> {
         let with_room = others.clone().filter(|index| !list[**index as usize].is_full());
         (others.count(), with_room.count())
     }
-
-    /// A connection to the endpoint may be opened.
-    pub(crate) fn may_connect(&self, index: u32) -> bool {
-        let limit = self.config.limits.endpoint_connections.unwrap_or(u32::MAX);
-        self.shared.sites[index as usize].connections.load(Relaxed) < limit
-    }
 }
 
 /// A request's place at an endpoint, counted until it is given back.
@@ -212,7 +218,7 @@ impl<S> Lease<S> {
             );
         }
         if shared.waiting.waiting() > 0 {
-            shared.room.notify_one();
+            shared.room.notify_waiters();
         }
     }
 }

@@ -137,7 +137,7 @@ impl Figures {
         let buckets: Vec<(f64, u64)> = (0..LATENCY_BUCKETS)
             .map(|index| {
                 let last = index + 1 == LATENCY_BUCKETS;
-                let bound = if last { f64::MAX } else { (1_u64 << index) as f64 / 1e6 };
+                let bound = if last { f64::INFINITY } else { (1_u64 << index) as f64 / 1e6 };
                 (bound, view.sum(|stats| &stats.latency[index]))
             })
             .collect();

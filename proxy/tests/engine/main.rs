@@ -1,0 +1,18 @@
+//! The engine against raw sockets: every byte that a client and an origin see.
+//!
+//! One program, so that it is linked once; the files are the topics.
+
+mod admin;
+mod bodies;
+mod curl;
+mod drain;
+mod errors;
+mod forwarding;
+mod framing;
+mod health;
+mod hostile;
+mod limits;
+mod retries;
+mod support;
+mod timeouts;
+mod upgrades;

@@ -57,22 +57,7 @@ pub(crate) async fn exchange<N: Net>(
     let idempotent = pad.request.method().is_idempotent();
     pad.replay.reset(if idempotent { setup.config.limits.replay.0 as usize } else { 0 });
     client.channel.equip(&worker.buffers);
-    let begun = worker.clock.now();
-    let mut exchange = Exchange {
-        worker,
-        setup: &setup,
-        client,
-        pad,
-        begun,
-        endpoint: None,
-        status: None,
-        retries: 0,
-        continued: false,
-        over: Over::Any,
-        sending: Sending::UnderWay,
-        deadline: Instant::NEVER,
-        progress: 0,
-    };
+    let mut exchange = Exchange::new(worker, &setup, client, pad);
     let result = exchange.serve().await;
     exchange.conclude(result).await
 }
@@ -85,27 +70,12 @@ pub(crate) async fn refuse_head<N: Net>(
     fault: Fault,
 ) {
     let setup = worker.setup();
-    let begun = worker.clock.now();
     pad.upload.reset(Framing::Empty, Encoding::Verbatim);
     if matches!(fault, Fault::HeadTimeout) {
         // It is not known yet, and what the pad still knows is the method of the request before.
         pad.request = RequestHead::new();
     }
-    let mut exchange = Exchange {
-        worker,
-        setup: &setup,
-        client,
-        pad,
-        begun,
-        endpoint: None,
-        status: None,
-        retries: 0,
-        continued: false,
-        over: Over::Any,
-        sending: Sending::UnderWay,
-        deadline: Instant::NEVER,
-        progress: 0,
-    };
+    let mut exchange = Exchange::new(worker, &setup, client, pad);
     exchange.conclude(Err(fault)).await;
 }
 
@@ -152,7 +122,30 @@ pub(super) struct Exchange<'a, N: Net> {
     pub(super) progress: u64,
 }
 
-impl<N: Net> Exchange<'_, N> {
+impl<'a, N: Net> Exchange<'a, N> {
+    fn new(
+        worker: &'a Rc<Worker<N>>,
+        setup: &'a Rc<Setup<N::Stream>>,
+        client: &'a mut Client<N>,
+        pad: &'a mut Pad,
+    ) -> Self {
+        Self {
+            begun: worker.clock.now(),
+            worker,
+            setup,
+            client,
+            pad,
+            endpoint: None,
+            status: None,
+            retries: 0,
+            continued: false,
+            over: Over::Any,
+            sending: Sending::UnderWay,
+            deadline: Instant::NEVER,
+            progress: 0,
+        }
+    }
+
     async fn serve(&mut self) -> Result<After, Fault> {
         if matches!(self.pad.request.method(), Method::Connect | Method::Trace) {
             return Err(Fault::MethodRefused);

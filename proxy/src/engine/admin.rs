@@ -4,7 +4,12 @@
 //! listener of its own, on loopback unless told otherwise, so that no client of the proxy can ever reach it, and it is
 //! served by hyper: here correctness matters and speed does not.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, sync::atomic::Ordering::Relaxed};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -20,6 +25,9 @@ use super::{
     stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats},
     worker::Shared,
 };
+
+/// So many connections at a time; further ones are closed at once.
+const CONNECTIONS: usize = 64;
 
 /// What the admin listener can see.
 #[derive(Clone, Debug)]
@@ -38,12 +46,16 @@ impl View {
 
 /// Serves the admin listener until the runtime ends.
 pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, view: View) {
+    let open = Rc::new(());
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             net.clock().sleep(std::time::Duration::from_millis(50)).await;
             continue;
         };
-        let view = view.clone();
+        if Rc::strong_count(&open) > CONNECTIONS {
+            continue;
+        }
+        let (view, counted) = (view.clone(), Rc::clone(&open));
         let timer = HyperTimer(*net.clock());
         spawn_local(async move {
             let service = service_fn(move |request| {
@@ -55,6 +67,7 @@ pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, view: View) {
                 .timer(timer)
                 .serve_connection(hyper_io(stream), service)
                 .await;
+            drop(counted);
         });
     }
 }

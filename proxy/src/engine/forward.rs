@@ -79,9 +79,16 @@ impl Signature {
                 | Name::XForwardedProto
                 | Name::XForwardedHost
                 | Name::XForwardedPort
+                | Name::XRealIp
                 | Name::Forwarded,
             ) => self.replaces(field, peer),
-            _ => false,
+            Some(_) => false,
+            // Origins believe others of the family too: X-Forwarded-Prefix, -Server, -Ssl.
+            None => {
+                let family = field.name.get(..12);
+                !peer.trusted
+                    && family.is_some_and(|name| name.eq_ignore_ascii_case(b"x-forwarded-"))
+            }
         });
         if head.framing() == Framing::Chunked {
             encode::chunked(out);

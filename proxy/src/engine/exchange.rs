@@ -162,10 +162,8 @@ impl<'a, N: Net> Exchange<'a, N> {
         }
         let after = self.deliver(&mut connection).await;
         let now = self.worker.clock.now();
-        let outlier = &self.setup.config.outlier;
         let outcome = match &after {
-            Ok(_) if outlier.is_failure(self.pad.response.status()) => Outcome::Failure,
-            Ok(_) => Outcome::Success,
+            Ok(_) => self.outcome_of_answer(),
             Err(fault) => outcome_of_fault(fault),
         };
         lease.finish(outcome, now);
@@ -173,6 +171,13 @@ impl<'a, N: Net> Exchange<'a, N> {
             self.setup.upstream.pool.give(connection, now, &self.worker.buffers);
         }
         after
+    }
+
+    /// What the status of its answer says of the endpoint.
+    pub(super) fn outcome_of_answer(&self) -> Outcome {
+        let status = self.pad.response.status();
+        let failure = self.setup.config.outlier.is_failure(status);
+        if failure { Outcome::Failure } else { Outcome::Success }
     }
 
     /// Sends the response to the client, and the rest of the request to the endpoint meanwhile.
@@ -192,10 +197,13 @@ impl<'a, N: Net> Exchange<'a, N> {
         self.pad.download.reset(framing, encoding);
         self.progress = u64::MAX;
         poll_fn(|cx| self.poll_deliver(cx, connection)).await?;
-        Ok(match (keep, self.pad.upload.is_received()) {
+        // A client that would have gone on may have sent its next request already: closed at once, its connection would be
+        // reset by it, and the response with it.
+        let more = self.pad.request.keep_alive() || !self.pad.upload.is_received();
+        Ok(match (keep, more) {
             (true, _) => After::KeepAlive,
-            (false, true) => After::Close,
-            (false, false) => After::Linger,
+            (false, true) => After::Linger,
+            (false, false) => After::Close,
         })
     }
 

@@ -64,7 +64,14 @@ impl<N: Net> Exchange<'_, N> {
             let index = lease.index;
             let now = self.worker.clock.now();
             match fault {
-                None => lease.finish(Outcome::Failure, now),
+                None => lease.finish(self.outcome_of_answer(), now),
+                // No connection is to be had there: nothing was sent, and no retry is spent on it.
+                Some(Fault::QueueFull) => {
+                    lease.finish(Outcome::Cancelled, now);
+                    self.pad.tried.push(index);
+                    last = Some(Fault::QueueFull);
+                    continue;
+                }
                 Some(fault) => {
                     lease.finish(outcome_of_fault(&fault), now);
                     if fault.side() != Side::Upstream || !self.may_retry(failure, index) {

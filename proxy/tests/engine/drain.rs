@@ -83,6 +83,29 @@ fn what_has_begun_ends_and_nothing_new_begins() {
 }
 
 #[test]
+fn what_a_client_has_sent_ahead_does_not_cost_it_its_last_answer() {
+    let origin = Origin::new();
+    let rig = Rig::before(&origin);
+    let mut client = rig.client();
+    client.send(GET);
+    let mut upstream = origin.accept();
+    upstream.request();
+    // More than the proxy reads ahead, so that something is unread when it closes.
+    client.send(GET.repeat(8000));
+    let mut idle = rig.client();
+    eventually("it is accepted", || rig.sum(|stats| &stats.connections_total) == 2);
+    let draining = thread::spawn(move || rig.proxy.drain());
+    idle.ends();
+    upstream.send(answer("last"));
+    let response = client.response();
+    assert_eq!(response.text(), "last");
+    assert_eq!(response.field("Connection").as_deref(), Some("close"));
+    client.ends();
+    drop(client);
+    draining.join().expect("it has drained");
+}
+
+#[test]
 fn the_drain_limit_cuts() {
     let origin = Origin::new();
     let mut setup = config(&[origin.address()]);

@@ -129,7 +129,11 @@ fn via_grows_on_both_ways() {
 }
 
 const SPOOFED: &str = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\n\
-    X-Forwarded-Host: b\r\nForwarded: for=10.0.0.1;proto=https\r\nConnection: close\r\n\r\n";
+    X-Forwarded-Host: b\r\nForwarded: for=10.0.0.1;proto=https\r\nX-Forwarded-Port: 443\r\n\
+    x-forwarded-prefix: /a\r\nX-Real-IP: 10.0.0.1\r\nConnection: close\r\n\r\n";
+
+/// What is no field of ours but says who the client is all the same.
+const FAMILY: [&str; 3] = ["X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-IP"];
 
 #[test]
 fn strangers_are_not_believed_who_they_are() {
@@ -141,6 +145,9 @@ fn strangers_are_not_believed_who_they_are() {
     assert_eq!(request.field("X-Forwarded-Host").as_deref(), Some("a"));
     let forwarded = request.field("Forwarded");
     assert_eq!(forwarded.as_deref(), Some("for=127.0.0.1;host=\"a\";proto=http"));
+    for name in FAMILY {
+        assert_eq!(request.field(name), None, "{name}");
+    }
 }
 
 #[test]
@@ -157,6 +164,9 @@ fn trusted_peers_are_believed_and_appended_to() {
         request.field("Forwarded").as_deref(),
         Some("for=10.0.0.1;proto=https, for=127.0.0.1;host=\"a\";proto=http")
     );
+    for (name, value) in FAMILY.into_iter().zip(["443", "/a", "10.0.0.1"]) {
+        assert_eq!(request.field(name).as_deref(), Some(value), "{name}");
+    }
 }
 
 #[test]

@@ -249,6 +249,26 @@ fn which_statuses_are_failures_is_configured() {
 }
 
 #[test]
+fn an_answer_that_was_tried_elsewhere_counts_as_what_it_is() {
+    let first = Origin::serving(|mut wire| {
+        while wire.is_asked() {
+            wire.request();
+            wire.send("HTTP/1.1 404 Not Here\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let second = Origin::saying("second");
+    let mut setup = three_failures(&[first.address(), second.address()]);
+    setup.retry.statuses = vec![404];
+    let rig = Rig::start(setup);
+    for _ in 0..5 {
+        assert_eq!(rig.get("/").text(), "second");
+    }
+    let state = rig.proxy.state();
+    let endpoint = &state.upstream.endpoints.list()[0];
+    assert_eq!((endpoint.requests(), endpoint.failures()), (5, 0));
+}
+
+#[test]
 fn a_single_endpoint_is_never_ejected() {
     let (asked, cured) = (Arc::new(Count::default()), Arc::new(Count::default()));
     let only = ill(&asked, &cured);

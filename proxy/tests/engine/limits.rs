@@ -6,7 +6,7 @@ use policy::quantity::TimeSpan;
 use proxy::config::ProxyConfig;
 
 use crate::support::{
-    Origin, Rig, Stopwatch, Wire, answer, config, eventually, millis, with_admin,
+    Origin, Rig, Stopwatch, Wire, answer, config, eventually, in_order, millis, with_admin,
 };
 
 /// One place at each endpoint, and a queue that is patient.
@@ -215,6 +215,27 @@ fn no_more_connections_to_an_endpoint_than_allowed() {
     let state = rig.proxy.state();
     eventually("it is sent", || state.upstream.endpoints.list()[0].requests() > 8);
     assert_eq!(state.upstream.sites[0].connections.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+#[test]
+fn where_no_connection_is_to_be_had_another_endpoint_is_asked() {
+    let (first, second) = (Origin::new(), Origin::saying("second"));
+    let mut setup = in_order(&[first.address(), second.address()]);
+    setup.limits.endpoint_connections = Some(1);
+    let rig = Rig::start(setup);
+    let mut client = rig.client();
+    ask(&mut client, "/");
+    let mut upstream = first.accept();
+    upstream.request();
+    for _ in 0..3 {
+        assert_eq!(rig.get("/").text(), "second");
+    }
+    first.is_untouched();
+    upstream.send(answer("first"));
+    assert_eq!(client.response().text(), "first");
+    // That was no failure and no retry.
+    assert_eq!(rig.sum(|stats| &stats.retries), 0);
+    assert_eq!(rig.proxy.state().upstream.endpoints.list()[0].failures(), 0);
 }
 
 #[test]

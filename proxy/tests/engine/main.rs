@@ -13,6 +13,7 @@ mod health;
 mod hostile;
 mod limits;
 mod retries;
+mod start;
 mod support;
 mod timeouts;
 mod upgrades;

@@ -9,7 +9,10 @@ mod wire;
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::{
+        Once,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     thread,
     time::Duration,
 };
@@ -64,6 +67,7 @@ pub(crate) fn in_order(endpoints: &[SocketAddr]) -> ProxyConfig {
 impl Rig {
     /// A proxy with this configuration.
     pub(crate) fn start(config: ProxyConfig) -> Self {
+        fail_when_a_worker_panics();
         let proxy = Proxy::start(config, Seed(7)).expect("the proxy starts");
         Self { proxy }
     }
@@ -138,6 +142,20 @@ impl Rig {
             state.upstream.endpoints.list().iter().all(|endpoint| endpoint.in_flight() == 0)
         });
     }
+}
+
+/// A task that panics takes only itself along, and a test would not notice: end the whole program instead.
+fn fail_when_a_worker_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            usual(info);
+            if thread::current().name().is_some_and(|name| name.starts_with("proxy-")) {
+                std::process::abort();
+            }
+        }));
+    });
 }
 
 /// Switches the admin listener on.

@@ -85,7 +85,7 @@ impl Arguments {
             let Some((path, value)) = text.split_once('=') else {
                 return Err(Error::message(format!("`--set {text}` has no `=`; write KEY=VALUE")));
             };
-            set("--set", path.trim(), value.trim().to_owned())?;
+            set(&format!("--set {}", path.trim()), path.trim(), value.trim().to_owned())?;
         }
         let config: ProxyConfig = document.read()?;
         let problems = config.problems();

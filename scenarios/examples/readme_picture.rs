@@ -5,6 +5,7 @@ use std::{env, fs, process::ExitCode};
 
 use reports::Run;
 use scenarios::{
+    interrupt::Interrupt,
     language::load_paths,
     run::{self, Patience, Progress, WorldChoice},
 };
@@ -23,7 +24,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (runs, _) = run::carry_out(&planned, Patience::All, &mut Progress::new(planned.len()));
+    let (runs, _) = run::carry_out(
+        &planned,
+        Patience::All,
+        &Interrupt::never(),
+        &mut Progress::new(planned.len()),
+    );
     let labelled: Vec<(String, &Run)> =
         runs.iter().map(|run| (run.variant[0].1.clone(), run)).collect();
     let written = reports::html::picture::spectrum(&labelled)

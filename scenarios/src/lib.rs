@@ -5,6 +5,8 @@
 //! asked for, and the [`cli`] is one file a command.
 
 pub mod cli;
+pub mod counters;
+pub mod interrupt;
 pub mod language;
 pub mod live;
 pub mod run;

@@ -4,11 +4,13 @@
 //! Colours only where a terminal is looking and `NO_COLOR` is not set.
 
 mod check;
+mod descriptors;
 pub mod exit;
 mod list;
 pub mod run;
 mod schema;
 pub mod style;
+mod verbose;
 
 use clap::{Parser, Subcommand};
 

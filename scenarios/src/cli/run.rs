@@ -11,10 +11,12 @@ use reports::{
 };
 
 use super::{
-    Exit, check,
+    Exit, check, descriptors,
     style::{Style, print},
+    verbose,
 };
 use crate::{
+    interrupt::Interrupt,
     language::{Loaded, Setting, load_paths, suite},
     run::{self, Completion, Patience, WorldChoice},
 };
@@ -53,6 +55,9 @@ pub struct RunArgs {
     /// Stop at the first run that does not pass.
     #[arg(long)]
     pub fail_fast: bool,
+    /// Say on standard error what the proxy reports while it runs: ejections, health checks, cut connections.
+    #[arg(long, short)]
+    pub verbose: bool,
 }
 
 /// Which worlds to run in.
@@ -164,12 +169,23 @@ pub fn execute(args: &RunArgs) -> Exit {
         fail(&format!("cannot write to {}: {error}", args.out.display()));
         return Exit::CouldNotRun;
     }
+    let interrupt = match Interrupt::of_signals() {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            fail(&format!("signals cannot be received: {error}"));
+            return Exit::CouldNotRun;
+        }
+    };
+    descriptors::raise();
+    if args.verbose {
+        verbose::start(style);
+    }
     let clock = Clock::real();
     let started = clock.wall();
     let mut progress = run::Progress::new(planned.len());
     progress.announce(&planned);
     let patience = if args.fail_fast { Patience::FirstFailure } else { Patience::All };
-    let (runs, completion) = run::carry_out(&planned, patience, &mut progress);
+    let (runs, completion) = run::carry_out(&planned, patience, &interrupt, &mut progress);
     progress.finish();
     let manifest = run::manifest(started, clock.now() - Instant::START);
     let suite = Suite { runs, manifest };

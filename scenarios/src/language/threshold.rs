@@ -7,9 +7,12 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use policy::quantity::{ByteSize, TimeSpan};
+use proxy::config::document;
 use reports::{MetricInfo, Metrics, Names, Reading, ThresholdResult, Unit, resolve};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::counters;
 
 /// How a value is compared with a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +185,9 @@ impl Threshold {
     /// Looks the metric up and brings the limit into its unit; or says what is wrong.
     pub fn new(metric: &str, limit: &Limit, names: Names<'_>) -> Result<Self, String> {
         let info = resolve(metric, names)?;
+        if let Some(counter) = metric.strip_prefix("proxy.") {
+            known_counter(counter)?;
+        }
         Ok(Self {
             metric: metric.to_owned(),
             comparison: limit.comparison,
@@ -216,6 +222,18 @@ impl Threshold {
             remark,
         }
     }
+}
+
+/// Which counters the proxy has is the proxy's matter, not that of whoever names metrics.
+fn known_counter(counter: &str) -> Result<(), String> {
+    let known: Vec<String> = counters::names().collect();
+    if known.iter().any(|name| name == counter) {
+        return Ok(());
+    }
+    let near = document::nearest(counter, known.iter().map(String::as_str));
+    let near = near.map(|near| format!("; did you mean `proxy.{near}`?"));
+    let all = || format!("; there are {}", known.join(", "));
+    Err(format!("the proxy has no counter `{counter}`{}", near.unwrap_or_else(all)))
 }
 
 fn in_unit(metric: &str, limit: &Limit, info: &MetricInfo) -> Result<f64, String> {

@@ -10,6 +10,7 @@ use policy::Seed;
 use reports::{EventMark, Measurement, Phase, Run, Suite, Verdict, World};
 
 use crate::{
+    interrupt::Interrupt,
     language::{Loaded, Scenario, Variant},
     live::{self, Watcher},
 };
@@ -45,12 +46,16 @@ pub enum Completion {
 pub fn carry_out(
     planned: &[Planned<'_>],
     patience: Patience,
+    interrupt: &Interrupt,
     progress: &mut Progress,
 ) -> (Vec<Run>, Completion) {
     let mut runs = Vec::with_capacity(planned.len());
     for each in planned {
+        if interrupt.is_wanted() {
+            return (runs, Completion::Interrupted);
+        }
         progress.begin(each);
-        let (run, completion) = one(each, progress);
+        let (run, completion) = one(each, interrupt, progress);
         progress.end(&run);
         let passed = run.verdict == Verdict::Pass;
         runs.push(run);
@@ -64,12 +69,16 @@ pub fn carry_out(
     (runs, Completion::Done)
 }
 
-fn one(planned: &Planned<'_>, watcher: &mut dyn Watcher) -> (Run, Completion) {
+fn one(
+    planned: &Planned<'_>,
+    interrupt: &Interrupt,
+    watcher: &mut dyn Watcher,
+) -> (Run, Completion) {
     let Planned { loaded, variant, world, seed } = *planned;
     let scenario = &variant.scenario;
     let mut run = blank(loaded, variant, world, seed);
     let outcome = match world {
-        World::Live => live::run(scenario, seed, watcher),
+        World::Live => live::run(scenario, seed, interrupt, watcher),
         World::Model | World::Sim => Err(format!("the world `{world}` is not built yet")),
     };
     let mut completion = Completion::Done;

@@ -1,0 +1,202 @@
+//! What the proxy itself counted: the metrics `proxy.NAME`, `retries` and `ejections`.
+//!
+//! The load generator sees what a client sees; retries, ejections and connections are the proxy's own knowledge. The
+//! counters only ever grow, so they are read at moments (the end of the warm-up, the borders of the phases, the end) and
+//! the difference is what happened between. Their names are those of the proxy's own statistics, and this table is also
+//! what a threshold's name is checked against.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use proxy::engine::{Counter, FAULTS, Shared, UpstreamShared, WorkerStats};
+use reports::{Measurement, Unit};
+
+use crate::language::Scenario;
+
+type Named = (&'static str, fn(&WorkerStats) -> &Counter);
+
+const NAMED: [Named; 7] = [
+    ("retries", |stats| &stats.retries),
+    ("retries_refused", |stats| &stats.retries_refused),
+    ("queued", |stats| &stats.queued),
+    ("upgrades", |stats| &stats.upgrades),
+    ("client_connections", |stats| &stats.connections_total),
+    ("upstream_connects", |stats| &stats.upstream_connects),
+    ("upstream_reuses", |stats| &stats.upstream_reuses),
+];
+
+const EJECTIONS: &str = "ejections";
+
+/// The names of all counters: `retries`, …, `faults.queue_full`, ….
+pub fn names() -> impl Iterator<Item = String> {
+    let named = NAMED.iter().map(|(name, _)| (*name).to_owned());
+    let faults = FAULTS.iter().map(|name| format!("faults.{name}"));
+    named.chain([EJECTIONS.to_owned()]).chain(faults)
+}
+
+/// The counters at a moment, or between two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    named: [u64; NAMED.len()],
+    faults: [u64; FAULTS.len()],
+    ejections: u64,
+}
+
+impl Counters {
+    /// As they are now, of every proxy and of every set of endpoints that there has been in the run.
+    pub fn read<'a>(
+        proxies: impl Iterator<Item = &'a Shared>,
+        upstreams: impl Iterator<Item = &'a UpstreamShared>,
+    ) -> Self {
+        let mut all = Self::default();
+        for stats in proxies.flat_map(|shared| &shared.stats) {
+            for (sum, (_, of)) in all.named.iter_mut().zip(NAMED) {
+                *sum += of(stats).get();
+            }
+            for (sum, counter) in all.faults.iter_mut().zip(&stats.faults) {
+                *sum += counter.get();
+            }
+        }
+        let sites = upstreams.flat_map(|upstream| &upstream.sites);
+        all.ejections = sites.map(|site| site.ejections.load(Relaxed)).sum();
+        all
+    }
+
+    /// What was counted since `before`.
+    pub fn since(mut self, before: &Self) -> Self {
+        let subtract = |(mine, theirs): (&mut u64, &u64)| *mine = mine.saturating_sub(*theirs);
+        self.named.iter_mut().zip(&before.named).for_each(subtract);
+        self.faults.iter_mut().zip(&before.faults).for_each(subtract);
+        self.ejections = self.ejections.saturating_sub(before.ejections);
+        self
+    }
+
+    fn retries(&self) -> u64 {
+        self.named[0]
+    }
+
+    fn values(&self) -> impl Iterator<Item = u64> + '_ {
+        self.named.iter().copied().chain([self.ejections]).chain(self.faults)
+    }
+}
+
+/// The counters at the moments that matter.
+#[derive(Debug, Default)]
+pub struct Readings {
+    /// By time since the start; `None` where the time has not come yet.
+    at: BTreeMap<Duration, Option<Counters>>,
+}
+
+impl Readings {
+    /// For the warm-up and the phases of a scenario.
+    pub fn new(scenario: &Scenario) -> Self {
+        let borders = scenario.phases.values().flat_map(|window| [window.from(), window.to()]);
+        let borders = borders.chain([scenario.warmup.0]).filter(|at| !at.is_zero());
+        Self { at: borders.map(|at| (at, None)).collect() }
+    }
+
+    /// When the next reading is due.
+    pub fn next(&self) -> Option<Duration> {
+        self.at.iter().find(|(_, reading)| reading.is_none()).map(|(at, _)| *at)
+    }
+
+    /// Takes the reading that is due.
+    pub fn take(&mut self, counters: Counters) {
+        if let Some(reading) = self.at.values_mut().find(|reading| reading.is_none()) {
+            *reading = Some(counters);
+        }
+    }
+
+    /// Puts what the proxy counted among the metrics; `end` is how the counters stood at the end.
+    pub fn insert_into(&self, measurement: &mut Measurement, scenario: &Scenario, end: &Counters) {
+        let warmup = scenario.warmup.0;
+        let reading = |at: Duration| match self.at.get(&at) {
+            _ if at.is_zero() => Counters::default(),
+            Some(Some(counters)) => counters.clone(),
+            _ => end.clone(),
+        };
+        let total = end.clone().since(&reading(warmup));
+        for (name, value) in names().zip(total.values()) {
+            insert(measurement, &format!("proxy.{name}"), value);
+        }
+        insert(measurement, EJECTIONS, total.ejections);
+        insert_retries(measurement, "", total.retries());
+        for (name, window) in &scenario.phases {
+            let (from, to) = (window.from().max(warmup), window.to().max(warmup));
+            let counted = reading(to).since(&reading(from));
+            insert_retries(measurement, &format!("phase.{name}."), counted.retries());
+        }
+        for name in scenario.load.keys() {
+            let prefix = format!("load.{name}.");
+            if scenario.load.len() == 1 {
+                insert_retries(measurement, &prefix, total.retries());
+            } else {
+                for metric in ["retries", "retry_ratio"] {
+                    let why = "the proxy does not know which load a request is of";
+                    measurement.metrics.set_absent(format!("{prefix}{metric}"), why);
+                }
+            }
+        }
+    }
+}
+
+fn insert(measurement: &mut Measurement, name: &str, value: u64) {
+    measurement.metrics.insert(name, value as f64, Unit::Count);
+}
+
+fn insert_retries(measurement: &mut Measurement, prefix: &str, retries: u64) {
+    insert(measurement, &format!("{prefix}retries"), retries);
+    let requests = measurement.metrics.get(&format!("{prefix}requests")).unwrap_or(0.0);
+    if requests > 0.0 {
+        let ratio = retries as f64 / requests;
+        measurement.metrics.insert(format!("{prefix}retry_ratio"), ratio, Unit::Ratio);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario() -> Scenario {
+        let text = "duration = \"9s\"\nwarmup = \"1s\"\n[load.a]\nusers = 1\n[phases]\nearly = [\"0s\", \"3s\"]\n\
+                    late = [\"3s\", \"9s\"]";
+        toml::from_str(text).expect("a scenario")
+    }
+
+    fn counted(retries: u64, ejections: u64) -> Counters {
+        let mut counters = Counters { ejections, ..Counters::default() };
+        counters.named[0] = retries;
+        counters
+    }
+
+    #[test]
+    fn what_is_counted_belongs_to_its_time() {
+        let scenario = scenario();
+        let mut readings = Readings::new(&scenario);
+        for (at, counters) in [(1, counted(5, 1)), (3, counted(8, 1)), (9, counted(20, 2))] {
+            assert_eq!(readings.next(), Some(Duration::from_secs(at)));
+            readings.take(counters);
+        }
+        assert_eq!(readings.next(), None);
+        let mut measurement = Measurement::empty();
+        measurement.metrics.insert("phase.late.requests", 24.0, Unit::Count);
+        readings.insert_into(&mut measurement, &scenario, &counted(21, 2));
+        let get = |name: &str| measurement.metrics.get(name);
+        assert_eq!(get("retries"), Some(16.0));
+        assert_eq!(get("proxy.ejections"), Some(1.0));
+        assert_eq!(get("phase.early.retries"), Some(3.0));
+        assert_eq!(get("phase.late.retries"), Some(12.0));
+        assert_eq!(get("phase.late.retry_ratio"), Some(0.5));
+        assert_eq!(get("load.a.retries"), Some(16.0));
+    }
+
+    #[test]
+    fn a_run_that_ended_early_is_counted_up_to_there() {
+        let scenario = scenario();
+        let mut readings = Readings::new(&scenario);
+        readings.take(counted(5, 0));
+        let mut measurement = Measurement::empty();
+        readings.insert_into(&mut measurement, &scenario, &counted(7, 0));
+        assert_eq!(measurement.metrics.get("phase.early.retries"), Some(2.0));
+        assert_eq!(measurement.metrics.get("phase.late.retries"), Some(0.0));
+    }
+}

@@ -106,8 +106,7 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
 
 /// Starts the health checks, on the first worker only.
 fn watch_endpoints<N: Net>(worker: &Rc<Worker<N>>, state: &State, seed: Seed) {
-    let first = Arc::ptr_eq(&worker.stats, &worker.shared.stats[0]);
-    if first && state.config.health.kind != HealthKind::Off {
+    if worker.is_first() && state.config.health.kind != HealthKind::Off {
         for index in 0..state.upstream.sites.len() {
             let (config, upstream) = (Arc::clone(&state.config), Arc::clone(&state.upstream));
             spawn_local(probe::watch(Rc::clone(worker), config, upstream, index, seed));
@@ -162,7 +161,9 @@ async fn sweep<N: Net>(worker: Rc<Worker<N>>) {
 async fn drain<N: Net>(worker: &Rc<Worker<N>>) {
     worker.draining.set(true);
     let deadline = worker.clock.now() + worker.setup().config.timeouts.drain.0;
-    while worker.open() > 0 && worker.clock.now() < deadline {
+    // The first one has the admin listener besides, which must be there to say so until all have drained.
+    let left = || if worker.is_first() { worker.open_in_all() } else { worker.open() };
+    while left() > 0 && worker.clock.now() < deadline {
         worker.wake_idle();
         worker.clock.sleep(Duration::from_millis(20)).await;
     }

@@ -199,6 +199,16 @@ impl<N: Net> Worker<N> {
         wakers.iter().for_each(Waker::wake_by_ref);
     }
 
+    /// Whether this is the worker that does what only one must do.
+    pub(crate) fn is_first(&self) -> bool {
+        Arc::ptr_eq(&self.stats, &self.shared.stats[0])
+    }
+
+    /// How many client connections all workers have.
+    pub(crate) fn open_in_all(&self) -> u64 {
+        u64::from(self.shared.connections.load(Relaxed))
+    }
+
     /// How many client connections this worker has.
     pub(crate) fn open(&self) -> u64 {
         self.stats.connections_active.get()

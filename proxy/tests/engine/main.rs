@@ -4,6 +4,7 @@
 
 mod admin;
 mod bodies;
+mod chaos;
 mod curl;
 mod drain;
 mod errors;

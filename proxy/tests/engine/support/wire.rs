@@ -22,7 +22,7 @@ pub(crate) struct Wire {
 }
 
 /// A request or a response as it was on the wire.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Message {
     /// The whole head, its empty line included.
     pub(crate) head: String,
@@ -30,6 +30,13 @@ pub(crate) struct Message {
     pub(crate) body: Vec<u8>,
     /// The trailer fields, a line each with its line end.
     pub(crate) trailers: String,
+}
+
+/// What a message without a framing has for a body.
+#[derive(Clone, Copy)]
+enum Unframed {
+    Nothing,
+    UntilEnd,
 }
 
 impl Message {
@@ -167,12 +174,13 @@ impl Wire {
         format!("{:?}", String::from_utf8_lossy(shown))
     }
 
-    fn need(&mut self, what: &str) {
-        match self.more() {
-            Ok(true) => {}
-            Ok(false) => panic!("the connection ended instead of {what}; so far: {}", self.seen()),
-            Err(error) => panic!("{error} instead of {what}; so far: {}", self.seen()),
-        }
+    fn need(&mut self, what: &str) -> io::Result<()> {
+        let kind = match self.more() {
+            Ok(true) => return Ok(()),
+            Ok(false) => io::ErrorKind::UnexpectedEof,
+            Err(error) => error.kind(),
+        };
+        Err(io::Error::new(kind, format!("{kind} instead of {what}; so far: {}", self.seen())))
     }
 
     fn ahead(&self) -> &[u8] {
@@ -191,10 +199,14 @@ impl Wire {
 
     /// Exactly so many bytes.
     pub(crate) fn exactly(&mut self, count: usize) -> Vec<u8> {
+        self.try_exactly(count).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
         while self.ahead().len() < count {
-            self.need("the rest");
+            self.need("the rest")?;
         }
-        self.take(count)
+        Ok(self.take(count))
     }
 
     /// The next bytes are these.
@@ -204,83 +216,101 @@ impl Wire {
         assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(bytes));
     }
 
-    fn line(&mut self) -> String {
+    fn try_line(&mut self) -> io::Result<String> {
         let end = loop {
             if let Some(at) = self.ahead().windows(2).position(|pair| pair == b"\r\n") {
                 break at + 2;
             }
-            self.need("a line");
+            self.need("a line")?;
         };
-        String::from_utf8(self.take(end)).expect("lines are ASCII here")
+        Ok(String::from_utf8(self.take(end)).expect("lines are ASCII here"))
     }
 
     /// A head, to its empty line.
     pub(crate) fn head(&mut self) -> String {
-        let mut head = self.line();
+        self.try_head().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_head(&mut self) -> io::Result<String> {
+        let mut head = self.try_line()?;
         while !head.ends_with("\r\n\r\n") {
             assert_ne!(head, "\r\n", "an empty line before the head");
-            head += &self.line();
+            head += &self.try_line()?;
         }
-        head
+        Ok(head)
     }
 
     /// A request, its body included.
     pub(crate) fn request(&mut self) -> Message {
-        let head = self.head();
-        let mut message = Message { head, body: Vec::new(), trailers: String::new() };
-        match (message.field("Transfer-Encoding"), message.field("Content-Length")) {
-            (Some(coding), None) => {
-                assert_eq!(coding, "chunked");
-                (message.body, message.trailers) = self.chunks();
-            }
-            (None, Some(length)) => message.body = self.exactly(length.parse().expect("a number")),
-            (None, None) => {}
-            (Some(_), Some(_)) => panic!("two framings: {}", message.head),
-        }
-        message
+        self.try_request().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same; an error where the connection ends or breaks within it.
+    pub(crate) fn try_request(&mut self) -> io::Result<Message> {
+        let head = self.try_head()?;
+        self.try_body(head, Unframed::Nothing)
     }
 
     /// A final response to a GET or the like.
     pub(crate) fn response(&mut self) -> Message {
-        let head = self.head();
-        let mut message = Message { head, body: Vec::new(), trailers: String::new() };
-        let empty = matches!(message.status(), 204 | 304);
+        self.try_response().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same; an error where the connection ends or breaks within it.
+    pub(crate) fn try_response(&mut self) -> io::Result<Message> {
+        let message = Message { head: self.try_head()?, ..Message::default() };
         assert!(message.status() >= 200, "not final: {}", message.head);
+        if matches!(message.status(), 204 | 304) {
+            return Ok(message);
+        }
+        self.try_body(message.head, Unframed::UntilEnd)
+    }
+
+    fn try_body(&mut self, head: String, unframed: Unframed) -> io::Result<Message> {
+        let mut message = Message { head, ..Message::default() };
         match (message.field("Transfer-Encoding"), message.field("Content-Length")) {
-            _ if empty => {}
             (Some(coding), None) => {
                 assert_eq!(coding, "chunked");
-                (message.body, message.trailers) = self.chunks();
+                (message.body, message.trailers) = self.try_chunks()?;
             }
-            (None, Some(length)) => message.body = self.exactly(length.parse().expect("a number")),
-            (None, None) => message.body = self.rest(),
+            (None, Some(length)) => {
+                message.body = self.try_exactly(length.parse().expect("a number"))?;
+            }
+            (None, None) => match unframed {
+                Unframed::Nothing => {}
+                Unframed::UntilEnd => message.body = self.rest(),
+            },
             (Some(_), Some(_)) => panic!("two framings: {}", message.head),
         }
-        message
+        Ok(message)
     }
 
     /// A response to HEAD.
     pub(crate) fn response_to_head(&mut self) -> Message {
-        Message { head: self.head(), body: Vec::new(), trailers: String::new() }
+        Message { head: self.head(), ..Message::default() }
     }
 
     /// A chunked body and its trailers.
     pub(crate) fn chunks(&mut self) -> (Vec<u8>, String) {
+        self.try_chunks().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_chunks(&mut self) -> io::Result<(Vec<u8>, String)> {
         let mut body = Vec::new();
         loop {
-            let line = self.line();
+            let line = self.try_line()?;
             let size = usize::from_str_radix(line.trim_end(), 16)
                 .unwrap_or_else(|_| panic!("not a chunk size: {line:?}"));
             if size == 0 {
                 break;
             }
-            body.extend(self.exactly(size));
-            self.expect("\r\n");
+            body.extend(self.try_exactly(size)?);
+            assert_eq!(self.try_exactly(2)?, b"\r\n", "the end of a chunk");
         }
         let mut trailers = String::new();
         loop {
-            match self.line() {
-                end if end == "\r\n" => return (body, trailers),
+            match self.try_line()? {
+                end if end == "\r\n" => return Ok((body, trailers)),
                 line => trailers += &line,
             }
         }

@@ -7,7 +7,7 @@ use reports::Run;
 use scenarios::{
     interrupt::Interrupt,
     language::load_paths,
-    run::{self, Patience, Progress, WorldChoice},
+    run::{self, Conduct, Patience, Progress, WorldChoice},
 };
 
 fn main() -> ExitCode {
@@ -24,12 +24,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (runs, _) = run::carry_out(
-        &planned,
-        Patience::All,
-        &Interrupt::never(),
-        &mut Progress::new(planned.len()),
-    );
+    let conduct = Conduct { patience: Patience::All, again: 2 };
+    let (runs, _) =
+        run::carry_out(&planned, conduct, &Interrupt::never(), &mut Progress::new(planned.len()));
     let labelled: Vec<(String, &Run)> =
         runs.iter().map(|run| (run.variant[0].1.clone(), run)).collect();
     let written = reports::html::picture::spectrum(&labelled)

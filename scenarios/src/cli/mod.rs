@@ -18,11 +18,16 @@ pub use exit::Exit;
 use style::{Style, help_styles};
 
 /// A wind tunnel for HTTP proxies: runs scenarios against a reverse proxy and tells what held.
+///
+/// A scenario is a file that says what the proxy is, what stands behind it, what load arrives, what goes wrong when, and
+/// what must hold.
 #[derive(Debug, Parser)]
-#[command(name = "windtunnel", version, styles = help_styles(), arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 all thresholds held · 1 a threshold failed · 2 bad usage or a bad scenario ·\n\
-    3 the run could not be carried out · 4 nothing matched · 5 the measurement is not valid · 130 interrupted"
+    name = "windtunnel",
+    version,
+    styles = help_styles(),
+    arg_required_else_help = true,
+    after_help = EXAMPLES
 )]
 struct Cli {
     /// What to do.
@@ -30,12 +35,25 @@ struct Cli {
     command: Command,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  windtunnel run scenarios/suites/smoke   run a suite, then open windtunnel-report/index.html
+  windtunnel check my.toml                is it right, and what would run?
+  windtunnel list metrics                 what a threshold can be on
+  windtunnel schema > scenario.json       for the editor in which you write scenarios
+
+Exit codes:
+  0  every threshold held                 3    a run could not be carried out
+  1  a threshold did not hold             4    nothing matched
+  2  bad usage, or a bad scenario         5    a measurement is not valid
+                                          130  interrupted";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run scenarios: files, or directories of them.
+    /// Run scenarios, and write a report.
     Run(run::RunArgs),
-    /// Check scenarios without running them.
+    /// Check scenarios without running them: what is wrong where, or what would run.
     Check(check::CheckArgs),
     /// Print the JSON Schema of scenario files, for editors.
     Schema,

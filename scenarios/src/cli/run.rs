@@ -18,40 +18,54 @@ use super::{
 use crate::{
     interrupt::Interrupt,
     language::{Loaded, Setting, load_paths, suite},
-    run::{self, Completion, Patience, WorldChoice},
+    run::{self, Completion, Conduct, Patience, WorldChoice},
 };
+
+const EXAMPLES: &str = "\
+Examples:
+  windtunnel run scenarios/suites/ci --filter crash
+  windtunnel run my.toml --set proxy.balance.strategy=p2c --set backends.web.count=10
+  windtunnel run my.toml --seed 7 --repeat 5 --out reports/today
+
+A run that does not pass prints the exact command that repeats it.
+The first Ctrl-C ends the runs and the report is still written, the second ends the program.";
 
 /// The arguments of `windtunnel run`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// Scenario files, or directories of them.
+    /// Scenario files, or directories that are searched for them.
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Where to run: model, sim, live, several of them with commas, or all; by default the first that the scenario
-    /// allows of sim, model, live.
+    /// The world to run in: model (decisions and queues, no bytes), sim (the engine on a simulated network), live (real
+    /// sockets), several with commas, or all that the scenario allows. By default the first that it allows of sim,
+    /// model and live, as far as they are built.
     #[arg(long, value_name = "WORLDS")]
     pub world: Option<Worlds>,
     /// The seed, in place of the scenario's own.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Run each so many times, with the seeds seed, seed+1, …
+    /// Run each so many times, with the seeds N, N+1, … from its seed on.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeat: u32,
-    /// Set a value over the files, such as proxy.balance.strategy=p2c.
+    /// Set a value over the files, such as proxy.balance.strategy=p2c; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<Setting>,
-    /// Only scenarios whose name contains this; several may be given.
+    /// Only scenarios whose name contains this; may be given several times.
     #[arg(long, value_name = "TEXT")]
     pub filter: Vec<String>,
-    /// Where the report goes.
+    /// The directory of the report: index.html, summary.csv, junit.xml and more.
     #[arg(long, value_name = "DIR", default_value = "windtunnel-report")]
     pub out: PathBuf,
-    /// Run only the mth of n equal parts of the suite, such as 2/3.
+    /// Run only part M of N of the scenarios, for machines that share a suite: 1/3, 2/3 and 3/3.
     #[arg(long, value_name = "M/N")]
     pub shard: Option<Shard>,
-    /// How many runs at a time in virtual time; live runs go one at a time.
+    /// How many runs at a time in model and sim; live runs always go one at a time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
+    /// Measure again, up to so many times, when the machine was too busy for a live measurement to be valid.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub again: u32,
     /// Stop at the first run that does not pass.
     #[arg(long)]
     pub fail_fast: bool,
@@ -185,7 +199,8 @@ pub fn execute(args: &RunArgs) -> Exit {
     let mut progress = run::Progress::new(planned.len());
     progress.announce(&planned);
     let patience = if args.fail_fast { Patience::FirstFailure } else { Patience::All };
-    let (runs, completion) = run::carry_out(&planned, patience, &interrupt, &mut progress);
+    let conduct = Conduct { patience, again: args.again };
+    let (runs, completion) = run::carry_out(&planned, conduct, &interrupt, &mut progress);
     progress.finish();
     let manifest = run::manifest(started, clock.now() - Instant::START);
     let suite = Suite { runs, manifest };

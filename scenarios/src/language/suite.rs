@@ -36,6 +36,8 @@ pub struct Loaded {
     pub name: String,
     /// Its file, as errors and reports call it.
     pub path: PathBuf,
+    /// What was set over the file.
+    pub settings: Vec<Setting>,
     /// The cells of its matrix; one without a matrix.
     pub variants: Vec<Variant>,
 }
@@ -92,7 +94,12 @@ impl Found {
         }
         let base = self.path.parent().unwrap_or(Path::new(""));
         let variants = matrix::variants(document, base)?;
-        Ok(Loaded { name: self.name.clone(), path: self.path.clone(), variants })
+        Ok(Loaded {
+            name: self.name.clone(),
+            path: self.path.clone(),
+            settings: settings.to_vec(),
+            variants,
+        })
     }
 }
 

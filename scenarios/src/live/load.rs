@@ -1,6 +1,6 @@
 //! The load of a live run: the plan that a scenario means, sent from a thread of its own.
 
-use std::{io, net::SocketAddr, sync::Arc, thread};
+use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use loadgen::{Carry, End, Ledger, NamedLoad, Plan, Progress, Share, Stop};
 use net::{Clock, Real};
@@ -43,6 +43,38 @@ pub(super) fn plan(scenario: &Scenario, seed: Seed, address: SocketAddr) -> Plan
     }
 }
 
+/// Notices a load that cannot be sent at the rate that was asked for.
+///
+/// Nothing is due after the end of a scenario, so whatever is still taken up a second later was late, and if that goes
+/// on for another second the generator will not catch up: then there is nothing to wait for, since such a measurement is
+/// not valid anyway.
+#[derive(Debug)]
+pub(super) struct Overrun {
+    at: Instant,
+    sent: Option<u64>,
+}
+
+impl Overrun {
+    const STEP: Duration = Duration::from_secs(1);
+
+    /// For a load that ends at `end`.
+    pub(super) fn new(end: Instant) -> Self {
+        Self { at: end + Self::STEP, sent: None }
+    }
+
+    /// When [`look`](Self::look) is to be called.
+    pub(super) fn due(&self) -> Instant {
+        self.at
+    }
+
+    /// Whether requests are still taken up, when so many were so far.
+    pub(super) fn look(&mut self, sent: u64) -> bool {
+        let before = self.sent.replace(sent);
+        self.at = if before.is_some() { Instant::NEVER } else { self.at + Self::STEP };
+        before.is_some_and(|before| sent > before)
+    }
+}
+
 /// What the load came to.
 pub(super) type Ended = Result<(Ledger, End), String>;
 
@@ -67,4 +99,23 @@ pub(super) fn start(
         drop(done.send(result));
     })?;
     Ok(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_load_that_goes_on_and_on_is_overrun() {
+        let end = Instant::START + Duration::from_secs(9);
+        let mut overrun = Overrun::new(end);
+        assert_eq!(overrun.due(), end + Duration::from_secs(1));
+        assert!(!overrun.look(500));
+        assert_eq!(overrun.due(), end + Duration::from_secs(2));
+        assert!(!overrun.look(500));
+        assert_eq!(overrun.due(), Instant::NEVER);
+        let mut overrun = Overrun::new(end);
+        assert!(!overrun.look(500));
+        assert!(overrun.look(501));
+    }
 }

@@ -39,10 +39,23 @@ pub struct Outcome {
     pub measurement: Measurement,
     /// Why they cannot be believed; empty when they can.
     pub problems: Vec<String>,
+    /// Whether they can be believed, in a word.
+    pub validity: Validity,
     /// What the reader should know.
     pub notes: Vec<String>,
     /// Whether a person ended it early.
     pub interrupted: bool,
+}
+
+/// Whether a measurement can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// It can.
+    Valid,
+    /// Everything was sent, but some of it late: the machine had something else to do for a while.
+    Disturbed,
+    /// What was asked for could not be sent.
+    Unreachable,
 }
 
 /// Whoever watches a run while it runs.
@@ -90,6 +103,8 @@ async fn perform(
     let mut readings = Readings::new(scenario);
     let mut moments = timeline.iter().peekable();
     let mut look = start;
+    let mut overrun = load::Overrun::new(start + scenario.duration.0);
+    let mut problems = Vec::new();
     let mut interrupted = false;
     let mut notes = Vec::new();
     let ended = loop {
@@ -113,6 +128,12 @@ async fn perform(
             () = clock.sleep_until(proxies.due()) => {
                 notes.extend(proxies.rise().err());
             }
+            () = clock.sleep_until(overrun.due()) => {
+                if overrun.look(progress.snapshot().sent) {
+                    problems.push(too_much(scenario, progress.snapshot().sent));
+                    stopper.stop();
+                }
+            }
             () = clock.sleep_until(look) => {
                 look = clock.now() + LOOK;
                 watcher.at(clock.now().since(start), progress.snapshot());
@@ -128,7 +149,17 @@ async fn perform(
     };
     readings.insert_into(&mut measurement, scenario, &proxies.counters());
     let fate = backends.stop(clock, STOP).await;
-    let problems = loadgen::validity::problems(&ledger, &measurement);
+    let mut validity = Validity::Unreachable;
+    if problems.is_empty() {
+        problems = loadgen::validity::problems(&ledger, &measurement);
+        let unsent = ledger.sending.iter().filter(|sending| sending.is_open);
+        let unsent = unsent.filter(|sending| sending.dropped > 0 || sending.offered == 0).count();
+        validity = match (problems.is_empty(), unsent) {
+            (true, _) => Validity::Valid,
+            (false, 0) => Validity::Disturbed,
+            (false, _) => Validity::Unreachable,
+        };
+    }
     notes.extend(fate.errors);
     let unfelt = fate.unfelt.iter();
     // Whoever is refused by a dead endpoint has felt it, but only the proxy knows.
@@ -141,7 +172,17 @@ async fn perform(
     if !proxies.stop(STOP) {
         notes.push("a proxy had not ended its connections when the next run began".to_owned());
     }
-    Ok(Outcome { measurement, problems, notes, interrupted })
+    Ok(Outcome { measurement, problems, validity, notes, interrupted })
+}
+
+/// Why a load that could not be sent was given up.
+fn too_much(scenario: &Scenario, sent: u64) -> String {
+    let asked = scenario.expected().requests;
+    format!(
+        "of about {asked:.0} requests that were due in {} only {sent} had been sent two seconds after the end; ask for a \
+         lower rate, or keep other programs off this machine",
+        scenario.duration
+    )
 }
 
 fn what_the_proxy_did(proxies: &Proxies) -> Vec<String> {

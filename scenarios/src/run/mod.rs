@@ -12,7 +12,7 @@ use reports::{EventMark, Measurement, Phase, Run, Suite, Verdict, World};
 use crate::{
     interrupt::Interrupt,
     language::{Loaded, Scenario, Variant},
-    live::{self, Watcher},
+    live::{self, Validity, Watcher},
 };
 
 mod host;
@@ -33,6 +33,15 @@ pub enum Patience {
     FirstFailure,
 }
 
+/// How to carry out runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conduct {
+    /// When to stop before the end.
+    pub patience: Patience,
+    /// So often a measurement is taken again that the machine disturbed.
+    pub again: u32,
+}
+
 /// Whether all runs that were planned were carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
@@ -45,7 +54,7 @@ pub enum Completion {
 /// Carries out the runs in their order.
 pub fn carry_out(
     planned: &[Planned<'_>],
-    patience: Patience,
+    conduct: Conduct,
     interrupt: &Interrupt,
     progress: &mut Progress,
 ) -> (Vec<Run>, Completion) {
@@ -55,25 +64,52 @@ pub fn carry_out(
             return (runs, Completion::Interrupted);
         }
         progress.begin(each);
-        let (run, completion) = one(each, interrupt, progress);
+        let (run, completion) = valid(each, conduct.again, interrupt, progress);
         progress.end(&run);
         let passed = run.verdict == Verdict::Pass;
         runs.push(run);
         if completion == Completion::Interrupted {
             return (runs, completion);
         }
-        if !passed && patience == Patience::FirstFailure {
+        if !passed && conduct.patience == Patience::FirstFailure {
             break;
         }
     }
     (runs, Completion::Done)
 }
 
-fn one(
+/// Carries out a run; once more, as often as allowed, when the machine was too busy for it to be a measurement.
+///
+/// That says nothing about the proxy, whatever the figures are, so to take the next measurement instead is not to choose the
+/// better of two results. A load that cannot be sent at all is not taken again: it would not be the second time.
+fn valid(
     planned: &Planned<'_>,
+    again: u32,
     interrupt: &Interrupt,
-    watcher: &mut dyn Watcher,
+    progress: &mut Progress,
 ) -> (Run, Completion) {
+    let mut disturbed = Vec::new();
+    loop {
+        let Carried { mut run, completion, validity } = one(planned, interrupt, progress);
+        let more = disturbed.len() < again as usize && completion == Completion::Done;
+        if validity == Validity::Disturbed && more {
+            let why = run.verdict.reason().unwrap_or_default().to_owned();
+            progress.again(planned, &why);
+            disturbed.push(why);
+            continue;
+        }
+        run.notes.extend(disturbed.into_iter().map(|why| format!("measured again: {why}")));
+        return (run, completion);
+    }
+}
+
+struct Carried {
+    run: Run,
+    completion: Completion,
+    validity: Validity,
+}
+
+fn one(planned: &Planned<'_>, interrupt: &Interrupt, watcher: &mut dyn Watcher) -> Carried {
     let Planned { loaded, variant, world, seed } = *planned;
     let scenario = &variant.scenario;
     let mut run = blank(loaded, variant, world, seed);
@@ -81,10 +117,11 @@ fn one(
         World::Live => live::run(scenario, seed, interrupt, watcher),
         World::Model | World::Sim => Err(format!("the world `{world}` is not built yet")),
     };
-    let mut completion = Completion::Done;
+    let (mut completion, mut validity) = (Completion::Done, Validity::Valid);
     match outcome {
         Err(why) => run.verdict = Verdict::Error(why),
         Ok(outcome) => {
+            validity = outcome.validity;
             run.notes = outcome.notes;
             run.measurement = outcome.measurement;
             run.thresholds = judge(scenario, &run.measurement);
@@ -100,7 +137,7 @@ fn one(
             };
         }
     }
-    (run, completion)
+    Carried { run, completion, validity }
 }
 
 fn judge(scenario: &Scenario, measurement: &Measurement) -> Vec<reports::ThresholdResult> {
@@ -121,7 +158,7 @@ fn blank(loaded: &Loaded, variant: &Variant, world: World, seed: u64) -> Run {
         seed,
         duration: scenario.duration.0,
         warmup: scenario.warmup.0,
-        command: repeat::command(&loaded.path, variant, world, seed),
+        command: repeat::command(loaded, variant, world, seed),
         verdict: Verdict::Pass,
         notes: Vec::new(),
         thresholds: Vec::new(),

@@ -42,6 +42,14 @@ impl Progress {
         self.bar.set_message(format!("{}", policy::quantity::TimeSpan(length)));
     }
 
+    /// A run is carried out again.
+    pub(super) fn again(&mut self, planned: &Planned<'_>, why: &str) {
+        let name = &planned.loaded.name;
+        let line = format!("[{}/{}] again   {name}: {why}", self.done + 1, self.total);
+        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.set_position(0);
+    }
+
     /// A run has ended.
     pub(super) fn end(&mut self, run: &Run) {
         self.done += 1;

@@ -1,16 +1,16 @@
 //! The command that repeats a run.
 
-use std::path::Path;
-
 use reports::World;
 
-use crate::language::Variant;
+use crate::language::{Loaded, Variant};
 
 /// `windtunnel run FILE --world … --seed … --set …`, ready to be pasted into a shell.
-pub(super) fn command(path: &Path, variant: &Variant, world: World, seed: u64) -> String {
-    let path = quote(&path.display().to_string());
+pub(super) fn command(loaded: &Loaded, variant: &Variant, world: World, seed: u64) -> String {
+    let path = quote(&loaded.path.display().to_string());
     let mut text = format!("windtunnel run {path} --world {world} --seed {seed}");
-    for (key, value) in &variant.cell {
+    let settings = loaded.settings.iter().map(|set| (&set.path, &set.text));
+    let cell = variant.cell.iter().map(|(key, value)| (key, value));
+    for (key, value) in settings.filter(|(path, _)| *path != "seed").chain(cell) {
         text.push_str(" --set ");
         text.push_str(&quote(&format!("{key}={value}")));
     }

@@ -15,8 +15,8 @@ use crate::config::{ForwardingConfig, HostHeader};
 #[derive(Debug)]
 pub(crate) struct Signature {
     config: ForwardingConfig,
-    /// `Via: 1.1 name CR LF`.
-    via: Vec<u8>,
+    /// `Via: 1.1 name CR LF`, for what came as HTTP/1.1, and the same for what came as HTTP/1.0.
+    via: [Vec<u8>; 2],
 }
 
 /// Who the client is, made once for a connection.
@@ -30,8 +30,17 @@ pub(crate) struct Peer {
 
 impl Signature {
     pub(crate) fn new(config: &ForwardingConfig) -> Self {
-        let via = format!("Via: 1.1 {}\r\n", config.pseudonym).into_bytes();
+        let via = ["1.1", "1.0"]
+            .map(|version| format!("Via: {version} {}\r\n", config.pseudonym).into_bytes());
         Self { config: config.clone(), via }
+    }
+
+    /// Says that a message of this version came through us (RFC 9110, section 7.6.3).
+    fn via(&self, received: Version) -> &[u8] {
+        match received {
+            Version::Http11 => &self.via[0],
+            Version::Http10 => &self.via[1],
+        }
     }
 
     /// Our name.
@@ -97,7 +106,7 @@ impl Signature {
             encode::field(out, b"TE", b"trailers");
             encode::field(out, b"Connection", b"TE");
         }
-        out.extend_from_slice(&self.via);
+        out.extend_from_slice(self.via(head.version()));
         if self.config.x_forwarded {
             Self::x_forwarded(out, head, peer);
         }
@@ -153,7 +162,7 @@ impl Signature {
         if !dated && !head.is_informational() {
             encode::field(out, b"Date", way.date);
         }
-        out.extend_from_slice(&self.via);
+        out.extend_from_slice(self.via(head.version()));
         if let Some(protocol) = head.upgrade().filter(|_| head.status() == 101) {
             encode::field(out, b"Connection", b"upgrade");
             encode::field(out, b"Upgrade", protocol);

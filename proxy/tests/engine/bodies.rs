@@ -2,6 +2,8 @@
 
 use std::{thread, time::Duration};
 
+use proptest::prelude::*;
+
 use crate::support::{DEADLINE, Origin, Rig, Wire, answer, config, eventually, pattern};
 
 /// Lengths around what buffers, chunk heads and reads are made of.
@@ -141,6 +143,65 @@ fn pipelined_requests_are_answered_in_their_order() {
     }
     sending.join().expect("all was sent");
     assert_eq!(rig.sum(|stats| &stats.connections_total), 1);
+}
+
+/// One exchange of a conversation: what is sent and in which framings both bodies go.
+#[derive(Clone, Debug)]
+struct Turn {
+    length: usize,
+    chunk: Option<usize>,
+    answer_in_chunks: bool,
+}
+
+fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    let length = prop_oneof![Just(0_usize), 1..200_usize, 4000..5000_usize, 60_000..140_000_usize];
+    let chunk = proptest::option::of(prop_oneof![1..30_usize, 1000..70_000_usize]);
+    let turn = (length, chunk, any::<bool>()).prop_map(|(length, chunk, answer_in_chunks)| Turn {
+        length,
+        // A chunk of a byte costs six.
+        chunk: chunk.map(|size| if length > 5000 { size.max(500) } else { size }),
+        answer_in_chunks,
+    });
+    proptest::collection::vec(turn, 1..8)
+}
+
+#[test]
+fn any_conversation_in_any_cuts_is_answered_in_order() {
+    let origin = echo();
+    let rig = Rig::before(&origin);
+    let settings =
+        ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(settings, |(turns in turns(), cut in 1..40_000_usize)| {
+        let mut bytes = Vec::new();
+        for turn in &turns {
+            let path = if turn.answer_in_chunks { "/chunked" } else { "/" };
+            let body = pattern(turn.length);
+            match turn.chunk {
+                None => {
+                    bytes.extend(upload(path, &format!("Content-Length: {}", body.len()), "").bytes());
+                    bytes.extend(body);
+                }
+                Some(size) => {
+                    bytes.extend(upload(path, "Transfer-Encoding: chunked", "").bytes());
+                    bytes.extend(chunked(&body, size));
+                }
+            }
+        }
+        let mut client = rig.client();
+        let mut sender = client.twin();
+        let sending = thread::spawn(move || {
+            for piece in bytes.chunks(cut) {
+                sender.send(piece);
+            }
+        });
+        for turn in &turns {
+            let response = client.response();
+            prop_assert_eq!(response.field("Content-Length").is_none(), turn.answer_in_chunks);
+            prop_assert!(response.body == pattern(turn.length));
+        }
+        sending.join().expect("all was sent");
+    });
+    rig.is_quiet_again();
 }
 
 #[test]
@@ -372,6 +433,21 @@ fn a_client_that_leaves_half_way_frees_its_place() {
     rig.is_quiet_again();
     rig.has_faults("client_gone", 4);
     assert_eq!(rig.proxy.state().upstream.endpoints.list()[0].failures(), 0);
+}
+
+#[test]
+fn a_client_that_ends_its_half_has_left() {
+    // As with nginx: nobody can tell it from one that is gone, and a browser that is gone should cost the origin nothing.
+    let origin = Origin::new();
+    let rig = Rig::before(&origin);
+    let mut client = rig.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut upstream = origin.accept();
+    upstream.request();
+    client.end_sending();
+    upstream.ends_or_breaks();
+    client.ends();
+    rig.has_faults("client_gone", 1);
 }
 
 /// How much may lie between a sender and a receiver that does not read: two pairs of kernel buffers, which Linux lets

@@ -128,6 +128,45 @@ fn via_grows_on_both_ways() {
     assert_eq!(client.response().field("Via").as_deref(), Some("1.1 behind, 1.1 edge-1"));
 }
 
+#[test]
+fn via_says_in_which_version_a_message_came() {
+    let origin = Origin::new();
+    let rig = Rig::before(&origin);
+    let mut client = rig.client();
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    let mut upstream = origin.accept();
+    assert_eq!(upstream.request().field("Via").as_deref(), Some("1.0 windtunnel"));
+    upstream.send("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.response().field("Via").as_deref(), Some("1.0 windtunnel"));
+}
+
+#[test]
+fn an_http10_origin_serves_one_request_a_connection_unless_it_says_otherwise() {
+    let origin = Origin::new();
+    let rig = Rig::before(&origin);
+    let mut client = rig.client();
+    let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.send(get);
+    let mut upstream = origin.accept();
+    upstream.request();
+    upstream.send("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(client.response().text(), "ok");
+    upstream.ends_or_breaks();
+    client.send(get);
+    let mut upstream = origin.accept();
+    upstream.request();
+    upstream.send("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(client.response().text(), "ok");
+    client.send(get);
+    upstream.request();
+    // An end that is the end of the body, for a client of HTTP/1.1.
+    upstream.send("HTTP/1.0 200 OK\r\n\r\nlast");
+    drop(upstream);
+    let response = client.response();
+    assert_eq!(response.text(), "last");
+    assert_eq!(response.start(), "HTTP/1.1 200 OK");
+}
+
 const SPOOFED: &str = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\n\
     X-Forwarded-Host: b\r\nForwarded: for=10.0.0.1;proto=https\r\nX-Forwarded-Port: 443\r\n\
     x-forwarded-prefix: /a\r\nX-Real-IP: 10.0.0.1\r\nConnection: close\r\n\r\n";

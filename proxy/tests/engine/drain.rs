@@ -67,17 +67,20 @@ fn what_has_begun_ends_and_nothing_new_begins() {
         streaming.send("half");
         reading.expect("half");
         reading.ends();
+        drop(reading);
         late.send(answer("late"));
         let response = waiting.response();
         assert_eq!(response.text(), "late");
         assert_eq!(response.field("Connection").as_deref(), Some("close"));
         waiting.ends();
+        drop(waiting);
         assert!(!draining.is_finished());
         sending.send("half");
         receiving.expect("half");
         receiving.send(answer("thanks"));
         assert_eq!(sending.response().text(), "thanks");
         sending.ends();
+        drop(sending);
         draining.join().expect("it has drained");
     }
 }

@@ -123,7 +123,7 @@ pub struct LimitConfig {
     #[schemars(range(min = 1))]
     pub backlog: u32,
     /// Header fields in a head.
-    #[schemars(range(min = 1, max = 1000))]
+    #[schemars(range(min = 1, max = 256))]
     pub fields: usize,
     /// Bytes in a head.
     pub head: ByteSize,
@@ -277,8 +277,8 @@ impl LimitConfig {
         at_least_one("backlog", u64::from(self.backlog));
         at_least_one("endpoint_in_flight", u64::from(self.endpoint_in_flight.unwrap_or(1)));
         at_least_one("endpoint_connections", u64::from(self.endpoint_connections.unwrap_or(1)));
-        if !(1..=1000).contains(&self.fields) {
-            problems.push(Problem::new("limits.fields", "must be 1 to 1000"));
+        if !(1..=http1::Limits::FIELDS_CEILING).contains(&self.fields) {
+            problems.push(Problem::new("limits.fields", "must be 1 to 256"));
         }
         if !(256..=1 << 20).contains(&self.head.0) {
             problems.push(Problem::new("limits.head", "must be 256B to 1MiB"));

@@ -155,6 +155,11 @@ impl Action {
             Self::Fault { fault: Fault::Fail { status, .. }, .. } => write!(label, " {status}"),
             Self::Drop { probability, .. } => write!(label, " {}%", probability * 100.0),
             Self::Add { backend, count } => write!(label, " {count} to {backend}"),
+            Self::Reload { changes, .. } => {
+                let what: Vec<&str> = changes.keys().map(String::as_str).collect();
+                write!(label, " {}", what.join(", "))
+            }
+            Self::RestartProxy { down } => write!(label, ", {down} down"),
             _ => Ok(()),
         };
         label

@@ -41,6 +41,8 @@ pub struct Outcome {
     pub problems: Vec<String>,
     /// Whether they can be believed, in a word.
     pub validity: Validity,
+    /// What should have happened and did not: then it was not the scenario that ran.
+    pub undone: Vec<String>,
     /// What the reader should know.
     pub notes: Vec<String>,
     /// Whether a person ended it early.
@@ -106,7 +108,7 @@ async fn perform(
     let mut overrun = load::Overrun::new(start + scenario.duration.0);
     let mut problems = Vec::new();
     let mut interrupted = false;
-    let mut notes = Vec::new();
+    let mut undone = Vec::new();
     let ended = loop {
         let reading = readings.next().map_or(Instant::NEVER, |at| start + at);
         let due = moments.peek().map_or(Instant::NEVER, |moment| start + moment.at);
@@ -122,11 +124,11 @@ async fn perform(
                 if let Some(moment) = moments.next()
                     && let Err(why) = events::perform(moment, scenario, &backends, &mut proxies)
                 {
-                    notes.push(format!("event at {:?}, {}: {why}", moment.at, moment.label));
+                    undone.push(format!("event at {:?}, {}: {why}", moment.at, moment.label));
                 }
             }
             () = clock.sleep_until(proxies.due()) => {
-                notes.extend(proxies.rise().err());
+                undone.extend(proxies.rise().err());
             }
             () = clock.sleep_until(overrun.due()) => {
                 if overrun.look(progress.snapshot().sent) {
@@ -160,7 +162,8 @@ async fn perform(
             (false, _) => Validity::Unreachable,
         };
     }
-    notes.extend(fate.errors);
+    undone.extend(fate.errors);
+    let mut notes = Vec::new();
     let unfelt = fate.unfelt.iter();
     // Whoever is refused by a dead endpoint has felt it, but only the proxy knows.
     let unfelt = unfelt.filter(|(name, fault)| *fault != "crash" || !proxies.has_failed(name));
@@ -172,7 +175,7 @@ async fn perform(
     if !proxies.stop(STOP) {
         notes.push("a proxy had not ended its connections when the next run began".to_owned());
     }
-    Ok(Outcome { measurement, problems, validity, notes, interrupted })
+    Ok(Outcome { measurement, problems, validity, undone, notes, interrupted })
 }
 
 /// Why a load that could not be sent was given up.

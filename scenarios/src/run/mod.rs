@@ -121,13 +121,18 @@ fn one(planned: &Planned<'_>, interrupt: &Interrupt, watcher: &mut dyn Watcher) 
     match outcome {
         Err(why) => run.verdict = Verdict::Error(why),
         Ok(outcome) => {
-            validity = outcome.validity;
+            // What was not the scenario is not measured again.
+            if outcome.undone.is_empty() {
+                validity = outcome.validity;
+            }
             run.notes = outcome.notes;
             run.measurement = outcome.measurement;
             run.thresholds = judge(scenario, &run.measurement);
             run.verdict = if outcome.interrupted {
                 completion = Completion::Interrupted;
                 Verdict::Error("interrupted".to_owned())
+            } else if !outcome.undone.is_empty() {
+                Verdict::Error(outcome.undone.join("; "))
             } else if !outcome.problems.is_empty() {
                 Verdict::Invalid(outcome.problems.join("; "))
             } else if run.thresholds.iter().all(|threshold| threshold.holds) {

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 mod clock;
 mod far_side;
+pub mod memory;
 mod pacer;
 mod real;
 mod timer;

@@ -77,13 +77,11 @@ impl Backends {
         let (answer, fate) = oneshot::channel();
         let _ = self.orders.send(Order::End(limit, answer));
         // A restart that still waits for its port is not waited for: then the thread ends behind our back.
-        match clock.timeout(limit * 10, fate).await {
-            Ok(Ok(fate)) => fate,
-            Ok(Err(_)) | Err(_) => {
-                let late = "a command to the backends was still waiting at the end".to_owned();
-                Fate { errors: vec![late], ..Fate::default() }
-            }
+        if let Ok(Ok(fate)) = clock.timeout(limit * 10, fate).await {
+            return fate;
         }
+        let late = "a command to the backends was still waiting at the end".to_owned();
+        Fate { errors: vec![late], ..Fate::default() }
     }
 }
 

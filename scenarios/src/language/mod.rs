@@ -7,7 +7,7 @@
 //! for the run.
 //!
 //! Reading order: [`scenario`] is the file; [`event`], [`threshold`] and [`world`] are its parts that are our own;
-//! [`matrix`] makes variants; [`check`] finds what is dangling or impossible; [`traces`] reads the files that a
+//! [`matrix`] makes variants; `check` finds what is dangling or impossible; [`traces`] reads the files that a
 //! scenario names; [`timeline`] is what happens when, with names resolved; [`suite`] finds scenario files.
 
 mod check;

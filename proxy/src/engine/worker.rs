@@ -45,7 +45,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(workers: usize, started: Instant) -> Self {
+    /// For so many workers, at the start.
+    pub fn new(workers: usize, started: Instant) -> Self {
         Self {
             stats: (0..workers).map(|_| Arc::default()).collect(),
             started,

@@ -7,6 +7,8 @@
 
 use std::{collections::VecDeque, io, mem, net::SocketAddr, task::Waker};
 
+use tokio::io::ReadBuf;
+
 /// What travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Segment {
@@ -113,13 +115,14 @@ impl Pipe {
         window.saturating_sub(self.bytes.len() + self.uncredited)
     }
 
-    /// Takes what has arrived into `out`; returns how much.
-    pub(super) fn take(&mut self, out: &mut [u8]) -> usize {
-        let count = self.arrived.min(out.len());
+    /// Takes what has arrived into `out`, which is not filled with zeros before: its owners keep large ones. Returns
+    /// how much it was.
+    pub(super) fn take(&mut self, out: &mut ReadBuf<'_>) -> usize {
+        let count = self.arrived.min(out.remaining());
         let (front, back) = self.bytes.as_slices();
         let first = count.min(front.len());
-        out[..first].copy_from_slice(&front[..first]);
-        out[first..count].copy_from_slice(&back[..count - first]);
+        out.put_slice(&front[..first]);
+        out.put_slice(&back[..count - first]);
         self.consume(count);
         count
     }

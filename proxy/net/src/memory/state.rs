@@ -159,7 +159,7 @@ impl State {
                 if flying.front().is_some_and(|(arrival, _)| *arrival <= now)
                     && let Some((_, segment)) = flying.pop_front()
                 {
-                    self.arrive(key, side, segment);
+                    self.arrive(key, side, segment, now);
                 }
             }
             Event::Syn(key) => self.greet(key),
@@ -247,7 +247,7 @@ impl State {
         let arrival = arrival.div_ceil(1000).max(pipe.last_arrival);
         pipe.last_arrival = arrival;
         if arrival <= now / 1000 && pipe.flying.is_empty() {
-            self.arrive(key, side, segment);
+            self.arrive(key, side, segment, arrival);
             return;
         }
         match (pipe.flying.back_mut(), segment) {
@@ -307,9 +307,9 @@ impl State {
     }
 
     /// A segment of end `side` has reached the other end.
-    fn arrive(&mut self, key: Key, side: usize, segment: Segment) {
+    fn arrive(&mut self, key: Key, side: usize, segment: Segment, micros: u64) {
         let to = 1 - side;
-        self.note(key, side, segment);
+        self.note(key, side, segment, micros);
         let Some(connection) = self.table.get(key) else { return };
         let life = connection.ends[to].life;
         match segment {
@@ -428,7 +428,7 @@ impl State {
     }
 
     /// Adds an arrival to the trace.
-    fn note(&mut self, key: Key, side: usize, segment: Segment) {
+    fn note(&mut self, key: Key, side: usize, segment: Segment, micros: u64) {
         let kind = match segment {
             Segment::SynAck => 0,
             Segment::Ack => 1,
@@ -437,7 +437,7 @@ impl State {
             Segment::Data(count) => 4 + count as u64,
         };
         let what = (key.number << 1 | side as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ kind;
-        self.trace = mix(self.trace ^ mix(self.now() ^ what.rotate_left(32)));
+        self.trace = mix(self.trace ^ mix(micros ^ what.rotate_left(32)));
     }
 }
 

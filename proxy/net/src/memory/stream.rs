@@ -59,13 +59,15 @@ impl State {
         // The crash of its own host has taken the stream away from a task that is about to be dropped.
         let Some(connection) = self.table.get(key) else { return Poll::Pending };
         let end = &mut connection.ends[side];
-        if end.life == Life::Gone || buf.remaining() == 0 {
-            return if end.life == Life::Gone { Poll::Pending } else { Poll::Ready(Ok(())) };
+        if end.life == Life::Gone {
+            return Poll::Pending;
+        }
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
         }
         let pipe = &mut connection.pipes[1 - side];
         if pipe.arrived > 0 {
-            let count = pipe.take(buf.initialize_unfilled());
-            buf.advance(count);
+            let count = pipe.take(buf);
             let back = connection.pipes[side].link;
             // Unread bytes of a pipe whose writer waits make room, unless the news of it meet a cut.
             if self.links[back].cut {

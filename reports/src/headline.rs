@@ -80,7 +80,8 @@ pub fn tally(runs: &[Run]) -> String {
         1 => "1 run".to_owned(),
         n => format!("{} runs", format::metric(n as f64, Unit::Count)),
     };
-    let kinds = ["passed", "failed", "invalid", "in error"];
+    // By severity.
+    let kinds = ["passed", "invalid", "failed", "in error"];
     let parts: Vec<String> = kinds
         .iter()
         .enumerate()

@@ -95,12 +95,13 @@ impl Verdict {
         }
     }
 
-    /// How much attention it wants: 0 for a pass, 3 for an error.
+    /// How much attention it wants: 0 for a pass, 3 for an error. A threshold that failed in a valid run is
+    /// certain, and must not hide behind a run that says nothing.
     pub fn severity(&self) -> u8 {
         match self {
             Verdict::Pass => 0,
-            Verdict::Fail => 1,
-            Verdict::Invalid(_) => 2,
+            Verdict::Invalid(_) => 1,
+            Verdict::Fail => 2,
             Verdict::Error(_) => 3,
         }
     }
@@ -245,13 +246,13 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// The verdict that weighs most: error, invalid, fail, pass. A pass for a suite without runs.
+    /// The verdict that weighs most: error, fail, invalid, pass. A pass for a suite without runs.
     pub fn worst(&self) -> Verdict {
         let worst = self.runs.iter().map(|run| &run.verdict).max_by_key(|v| v.severity());
         worst.cloned().unwrap_or(Verdict::Pass)
     }
 
-    /// The runs with what wants attention first: errors, invalid, failed, then passed; otherwise in
+    /// The runs with what wants attention first: errors, failed, invalid, then passed; otherwise in
     /// their order.
     pub fn by_severity(&self) -> Vec<&Run> {
         let mut runs: Vec<&Run> = self.runs.iter().collect();

@@ -15,7 +15,7 @@ use backend_sim::BackendConfig;
 use loadgen::{Carry, Ledger, NamedLoad, Plan, Progress, Share, Stop};
 use net::{
     BindOptions, Net,
-    memory::{Host, LinkSettings, Memory, MemorySettings},
+    memory::{Crash, Faults, Hits, Host, LinkSettings, Memory, MemorySettings, NetworkFault},
 };
 use policy::{Seed, distribution::Distribution, quantity::TimeSpan};
 use proxy::{
@@ -35,6 +35,8 @@ struct Seen {
     trace: u64,
     segments: u64,
     ended: u64,
+    failures: Vec<String>,
+    hits: Hits,
 }
 
 impl Seen {
@@ -54,6 +56,8 @@ struct Tunnel<'a> {
     proxy: &'a str,
     load: &'a str,
     duration: Duration,
+    /// What goes wrong, and how long after the first request is due.
+    faults: Vec<(Duration, NetworkFault)>,
 }
 
 fn constant(time: Duration) -> Distribution<TimeSpan> {
@@ -72,6 +76,40 @@ async fn serve(host: &Host, listen: SocketAddr, config: ProxyConfig, seed: Seed)
     drop(keep);
 }
 
+/// Starts a backend on its host.
+async fn start(host: &Host, seed: Seed, config: &BackendConfig) {
+    let (net, config) = (host.clone(), config.clone());
+    let serving = async move {
+        let address = SocketAddr::new(net.ip(), 8080);
+        let name = net.name().to_owned();
+        drop(backend_sim::serve(net, seed, &name, address, &config).await.expect("a backend"));
+        // The host runs something until it crashes.
+        std::future::pending::<()>().await;
+    };
+    drop(host.spawn(serving).expect("it runs"));
+    host.clock().sleep(MICRO).await;
+}
+
+/// Lets everything go wrong at its time; a host that is restarted serves again.
+async fn trouble(
+    memory: Memory,
+    faults: Vec<(Duration, NetworkFault)>,
+    backends: Vec<Host>,
+    seed: Seed,
+    config: BackendConfig,
+) {
+    let begin = memory.clock().now();
+    for (at, fault) in faults {
+        memory.clock().sleep_until(begin + at).await;
+        memory.inflict(&fault).expect("a fault of this network");
+        if let NetworkFault::Restart { host } = &fault
+            && let Some(backend) = backends.iter().find(|backend| backend.name() == host)
+        {
+            start(backend, seed, &config).await;
+        }
+    }
+}
+
 /// Runs it; nothing but its parameters decides what happens.
 fn run(tunnel: &Tunnel) -> Seen {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -87,18 +125,15 @@ fn run(tunnel: &Tunnel) -> Seen {
         let client = memory.add_host("client", ip(1)).expect("a new host");
         let host = memory.add_host("proxy", ip(2)).expect("a new host");
         let mut config: ProxyConfig = toml::from_str(tunnel.proxy).expect("a configuration");
-        let mut endpoints = Vec::new();
+        let (mut endpoints, mut backends) = (Vec::new(), Vec::new());
         for index in 0..tunnel.endpoints {
             let name = format!("web-{index}");
-            let address = SocketAddr::new(ip(10 + index), 8080);
-            let backend = memory.add_host(&name, address.ip()).expect("a new host");
-            let (net, settings) = (backend.clone(), tunnel.backend.clone());
+            let backend = memory.add_host(&name, ip(10 + index)).expect("a new host");
+            let address = SocketAddr::new(backend.ip(), 8080);
             config.endpoints.push(EndpointConfig::new(address));
-            endpoints.push(name.clone());
-            let serving = async move {
-                backend_sim::serve(net, seed, &name, address, &settings).await.expect("a backend")
-            };
-            backend.spawn(serving).expect("it runs").await.expect("it was not dropped");
+            endpoints.push(name);
+            start(&backend, seed, &tunnel.backend).await;
+            backends.push(backend);
         }
         let listen = SocketAddr::new(host.ip(), 80);
         let net = host.clone();
@@ -120,6 +155,9 @@ fn run(tunnel: &Tunnel) -> Seen {
             payload: None,
             share: Share::WHOLE,
         };
+        let faults = tunnel.faults.clone();
+        let config = tunnel.backend.clone();
+        tokio::task::spawn_local(trouble(memory.clone(), faults, backends, seed, config));
         let net = client.clone();
         let sending = async move {
             let start = net.clock().now();
@@ -128,7 +166,9 @@ fn run(tunnel: &Tunnel) -> Seen {
         };
         let ledger: Ledger =
             client.spawn(sending).expect("it runs").await.expect("it was not dropped");
-        assert!(ledger.failures.is_empty(), "{:?}", ledger.failures);
+        let failures = ledger.failures.iter();
+        let failures = failures.map(|(kind, of)| format!("{} {kind}: {}", of.count, of.example));
+        let failures = failures.collect();
         let figures = ledger.recorder.clone().finish().metrics;
         Seen {
             figures: figures.iter().map(|(name, value)| (name.to_string(), value.value)).collect(),
@@ -136,6 +176,8 @@ fn run(tunnel: &Tunnel) -> Seen {
             trace: memory.trace(),
             segments: memory.segments(),
             ended: memory.clock().now().as_nanos(),
+            failures,
+            hits: memory.hits(),
         }
     })
 }
@@ -146,7 +188,7 @@ fn timed(tunnel: &Tunnel) -> Seen {
     let start = std::time::Instant::now();
     let seen = run(tunnel);
     let rate = seen.figure("ok") / start.elapsed().as_secs_f64();
-    println!("{rate:.0} requests per wall second, {} segments", seen.segments);
+    println!("{rate:.0} requests per wall second, {} segments, {:x}", seen.segments, seen.trace);
     seen
 }
 
@@ -164,6 +206,7 @@ fn each_request_takes_what_its_parts_take() {
         proxy: "",
         load: "arrivals = { constant = { rate = 100 } }",
         duration: Duration::from_secs(10),
+        faults: Vec::new(),
     };
     let seen = timed(&tunnel);
     // The service and four times a link; the first connects twice before, at a round trip each.
@@ -174,6 +217,7 @@ fn each_request_takes_what_its_parts_take() {
     let mean = (first + 999.0 * others) / 1000.0;
     assert!((seen.figure("latency.mean") - mean).abs() < 1e-9, "{}", seen.figure("latency.mean"));
     assert_eq!((seen.connections, seen.figure("sent_late")), (1, 0.0));
+    assert_eq!((&seen.failures, seen.hits), (&Vec::new(), Hits::default()));
     // Each message is one segment; beside them two handshakes, and the end of the client's connection.
     assert_eq!(seen.segments, 4 * 1000 + 2 * 2 + 1);
     assert_eq!(seen, timed(&tunnel), "the same seed gives the same run");
@@ -190,9 +234,60 @@ fn a_seed_gives_the_same_run_on_a_rough_network() {
         proxy: "[balance]\nstrategy = \"p2c\"",
         load: "arrivals = { poisson = { rate = 1000 } }\nrequest = [{ work = { exponential = { mean = \"10ms\" } } }]",
         duration: Duration::from_secs(2),
+        faults: Vec::new(),
     };
     let seen = timed(&tunnel);
     assert_eq!(seen, timed(&tunnel));
     tunnel.seed = 8;
     assert_ne!(seen.trace, timed(&tunnel).trace);
+}
+
+#[test]
+fn a_dial_across_a_cut_hangs_for_as_long_as_the_proxy_is_patient() {
+    let link = LinkSettings { latency: constant(200 * MICRO), ..LinkSettings::default() };
+    let (from, to) = ("proxy".to_owned(), "web-0".to_owned());
+    let seen = run(&Tunnel {
+        seed: 7,
+        link,
+        endpoints: 1,
+        backend: BackendConfig::default(),
+        proxy: "timeouts = { connect = \"700ms\" }\nretry = { attempts = 0 }\nhealth = { kind = \"off\" }",
+        load: "arrivals = { constant = { rate = 1 } }",
+        duration: Duration::from_secs(1),
+        faults: vec![(Duration::ZERO, NetworkFault::Cut { from, to })],
+    });
+    assert_eq!(seen.figure("requests"), 1.0);
+    // To the proxy three times a link, and once back: in flight for 700.8 ms of this second.
+    assert!((seen.figure("in_flight.mean") - 0.7008).abs() < 1e-9);
+    assert_eq!(seen.failures, ["1 failed.status_5xx: status 504"]);
+    assert_eq!(seen.hits, Hits { dials_hung: 1, ..Hits::default() });
+}
+
+#[test]
+fn an_endpoint_that_crashes_under_load_costs_no_request() {
+    let link = LinkSettings { latency: constant(200 * MICRO), ..LinkSettings::default() };
+    let host = "web-1".to_owned();
+    let crash = NetworkFault::Crash { host: host.clone(), what: Crash::Process };
+    let tunnel = Tunnel {
+        seed: 7,
+        link,
+        endpoints: 3,
+        backend: BackendConfig {
+            workers: 10,
+            service: constant(Duration::from_millis(5)),
+            ..BackendConfig::default()
+        },
+        proxy: "",
+        load: "arrivals = { poisson = { rate = 50 } }",
+        duration: Duration::from_mins(1),
+        faults: vec![
+            (Duration::from_secs(2), crash),
+            (Duration::from_secs(3), NetworkFault::Restart { host }),
+        ],
+    };
+    let seen = run(&tunnel);
+    assert_eq!(seen.failures, [""; 0], "the retry finds another");
+    assert!(seen.hits.tasks_dropped == 1 && seen.hits.sockets_dropped > 1, "{:?}", seen.hits);
+    assert!(seen.figure("endpoint.web-1.share") > 0.1, "it is used again when its ejection ends");
+    assert_eq!(seen, run(&tunnel));
 }

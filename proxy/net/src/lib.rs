@@ -1,7 +1,7 @@
 //! The one seam to the outside: sockets, names and time.
 //!
 //! The engine, the backends and the load generator are generic over [`Net`] and nothing else. What they
-//! are given decides their world: [`Real`] is the machine's own network and clock; simulated ones live beside it.
+//! are given decides their world: [`Real`] is the machine's own network and clock; [`memory`] simulates one.
 //! Nothing above this crate knows which one it runs on, asks the machine for the time, or opens a socket
 //! by itself.
 //!

@@ -61,6 +61,15 @@ impl Counters {
         all
     }
 
+    /// The counters of a world that counts for itself; `count` is asked for each of the [`names`].
+    pub fn of(count: impl Fn(&str) -> u64) -> Self {
+        Self {
+            named: NAMED.map(|(name, _)| count(name)),
+            faults: FAULTS.map(|name| count(&format!("faults.{name}"))),
+            ejections: count(EJECTIONS),
+        }
+    }
+
     /// What was counted since `before`.
     pub fn since(mut self, before: &Self) -> Self {
         let subtract = |(mine, theirs): (&mut u64, &u64)| *mine = mine.saturating_sub(*theirs);

@@ -9,4 +9,5 @@ pub mod counters;
 pub mod interrupt;
 pub mod language;
 pub mod live;
+pub mod model;
 pub mod run;

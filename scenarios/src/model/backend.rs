@@ -1,0 +1,194 @@
+//! An endpoint of the model: the simulated backend's own station, and around it what its HTTP side does.
+//!
+//! The station is `backend_sim`'s, and what a request does not bring is drawn as there: from the endpoint's seed and the
+//! request's number. The order is the backend's, too: it hangs, or it fails, or the request is unlucky, or it is queued and
+//! served; failures are answered at once.
+
+use std::time::Duration;
+
+use backend_sim::{
+    BackendConfig, FaultHits,
+    config::{FaultConfig, Kind},
+    station::{JobId, Station},
+};
+use policy::{Instant, Seed, distribution::Distribution};
+
+use super::{probe::Probe, request::Try};
+
+/// Bytes of the answers that the backend makes up.
+pub(super) const FAILURE: u64 = "this endpoint fails because it was told to\n".len() as u64;
+pub(super) const FULL: u64 = "every worker is busy and the waiting room is full\n".len() as u64;
+pub(super) const HEALTHY: u64 = "ok\n".len() as u64;
+
+/// Who a job is for, or who waits for a hung endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A request.
+    Request(Try),
+    /// A health check.
+    Probe(Probe),
+}
+
+/// The answer instead of service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failing {
+    pub(super) status: u16,
+    pub(super) probability: f64,
+}
+
+/// An endpoint.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) name: String,
+    pub(super) config: BackendConfig,
+    pub(super) station: Station,
+    /// Its station's source on the agenda.
+    pub(super) source: u32,
+    /// Whose each job is, by the job's place.
+    pub(super) owners: Vec<Option<Owner>>,
+    /// Those who came while it hung.
+    pub(super) held: Vec<Owner>,
+    pub(super) failing: Option<Failing>,
+    pub(super) factor: f64,
+    pub(super) hung: bool,
+    pub(super) down: bool,
+    /// Each crash and restart begins another.
+    pub(super) life: u32,
+    /// Moves when it freezes or thaws.
+    pub(super) freeze: u32,
+    pub(super) hits: FaultHits,
+    pub(super) seed: Seed,
+    unnumbered: u64,
+    health_checks: u64,
+}
+
+/// What goes wrong with a request by chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Misfortune {
+    Reset,
+    Status(u16),
+    Delay(Duration),
+    Nothing,
+}
+
+impl Backend {
+    pub(super) fn new(name: &str, config: &BackendConfig, seed: Seed, source: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            station: Station::new(config.layout()),
+            source,
+            owners: Vec::new(),
+            held: Vec::new(),
+            failing: None,
+            factor: 1.0,
+            hung: false,
+            down: false,
+            life: 0,
+            freeze: 0,
+            hits: FaultHits::default(),
+            seed: seed.child(name),
+            unnumbered: 0,
+            health_checks: 0,
+        }
+    }
+
+    /// The random streams of a request, by its number.
+    pub(super) fn draws(&mut self, id: Option<u64>) -> Seed {
+        id.map_or_else(
+            || {
+                self.unnumbered += 1;
+                self.seed.child("unnumbered").nth(self.unnumbered - 1)
+            },
+            |id| self.seed.nth(id),
+        )
+    }
+
+    /// The random stream of the next health check.
+    pub(super) fn health_draws(&mut self) -> Seed {
+        self.health_checks += 1;
+        self.seed.child("health").nth(self.health_checks - 1)
+    }
+
+    /// The service demand of a request that may bring one.
+    pub(super) fn service(&self, work: Option<u64>, draws: Seed) -> Duration {
+        match (work, &self.config.service) {
+            (Some(nanos), _) => Duration::from_nanos(nanos),
+            (None, Distribution::Constant(span)) => span.0,
+            (None, drawn) => {
+                Duration::from_nanos(drawn.draw(&mut draws.stream("service")).round() as u64)
+            }
+        }
+    }
+
+    /// The bytes of its answer.
+    pub(super) fn size(&self, size: Option<u64>, draws: Seed) -> u64 {
+        match (size, &self.config.response) {
+            (Some(bytes), _) => bytes,
+            (None, Distribution::Constant(size)) => size.0,
+            (None, drawn) => drawn.draw(&mut draws.stream("size")).round() as u64,
+        }
+    }
+
+    /// What a session of this length sends: a piece at once, and one each `every` while it lasts.
+    pub(super) fn session_bytes(&self, lasts: Duration) -> u64 {
+        let session = self.config.session();
+        let every = session.every.0.as_nanos().max(1);
+        let pieces = lasts.as_nanos().div_ceil(every).max(1);
+        session.size.0.saturating_mul(u64::try_from(pieces).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn is_session(&self) -> bool {
+        self.config.kind == Kind::Session
+    }
+
+    pub(super) fn is_slow(&self) -> bool {
+        (self.factor - 1.0).abs() > f64::EPSILON
+    }
+
+    /// Sets how slow it is and whether it hangs.
+    pub(super) fn set_pace(&mut self, now: Instant, factor: f64, hung: bool) {
+        if self.hung != hung {
+            self.freeze += 1;
+        }
+        (self.factor, self.hung) = (factor, hung);
+        self.station.set_speed(now, if hung { 0.0 } else { self.config.speed / factor });
+    }
+
+    /// Notes whose a job is.
+    pub(super) fn own(&mut self, job: JobId, owner: Owner) {
+        if self.owners.len() <= job.index() {
+            self.owners.resize(job.index() + 1, None);
+        }
+        self.owners[job.index()] = Some(owner);
+    }
+
+    pub(super) fn owner(&self, job: JobId) -> Option<Owner> {
+        self.owners.get(job.index()).copied().flatten()
+    }
+}
+
+/// What goes wrong with a request by the configuration. All three are drawn always, so that one fault shifts no other.
+pub(super) fn misfortune(faults: &FaultConfig, draws: Seed) -> Misfortune {
+    if faults.is_none() {
+        return Misfortune::Nothing;
+    }
+    let mut rng = draws.stream("faults");
+    let (reset, mut status, mut delay) = (rng.unit(), rng.unit(), rng.unit());
+    if reset < faults.reset {
+        return Misfortune::Reset;
+    }
+    for share in &faults.status {
+        if status < share.probability {
+            return Misfortune::Status(share.status);
+        }
+        status -= share.probability;
+    }
+    for share in &faults.delay {
+        if delay < share.probability {
+            return Misfortune::Delay(share.time.0);
+        }
+        delay -= share.probability;
+    }
+    Misfortune::Nothing
+}

@@ -1,0 +1,356 @@
+//! The clients: the load generator's schedule, its connections and its patience.
+//!
+//! The requests are `loadgen`'s own ([`loadgen::schedule`]): open loops merged in the order in which their requests are due,
+//! closed ones user by user. As there, a request takes the connection that was used last, opens one when none is idle, and
+//! is dropped when there are as many as may be; patience counts from the intended time; what was answered leaves its connection
+//! open, and what was not, does not.
+
+use std::{sync::Arc, time::Duration};
+
+use loadgen::{
+    MAX_CONNECTIONS, NamedLoad,
+    config::{Arrivals, Connections},
+    schedule::{MergedSchedule, OpenSchedule, Planned, RequestDraws, User, trace::TraceRequests},
+};
+use policy::{Instant, Seed};
+use reports::{FailClass, Outcome, Sample};
+
+use super::{
+    lane::{Due, Lane},
+    link::Direction,
+    request::{Kind, Ref, Stage},
+    world::{Event, Message, World},
+};
+use crate::language::Scenario;
+
+/// After a connection that broke, a user of a closed loop waits so long.
+const AFTER_REFUSAL: Duration = Duration::from_millis(10);
+
+/// One load.
+#[derive(Debug)]
+pub(super) struct Clients {
+    pub(super) name: String,
+    timeout: Duration,
+    templates: Vec<Template>,
+    trace: Option<Arc<TraceRequests>>,
+    per_request: bool,
+    /// Connections of an open loop: when each idle one came to be idle, how many there are, how many there may be.
+    idle: Vec<Instant>,
+    taken: u32,
+    most: u32,
+    users: Vec<Member>,
+    left: u64,
+    pub(super) patience: Lane,
+    /// In the measured time: requests that were due, and those of them that could not be sent.
+    pub(super) offered: u64,
+    pub(super) dropped: u64,
+    pub(super) is_open: bool,
+}
+
+/// What matters of a request's template.
+#[derive(Debug)]
+struct Template {
+    kind: Kind,
+    path: String,
+    expect: Vec<u16>,
+}
+
+/// A user of a closed loop.
+#[derive(Debug)]
+struct Member {
+    user: User,
+    /// Since when its connection has been idle, if it has one.
+    idle: Option<Instant>,
+}
+
+/// The loads of a scenario, with the work that their requests carry: as the generator is given them.
+pub(super) fn loads(scenario: &Scenario) -> Vec<NamedLoad> {
+    // Where all backends are alike, the work is drawn with the request, so that every strategy faces the same.
+    let mut services = scenario.backends.values().map(|backend| &backend.service);
+    let work = services.next().filter(|first| services.all(|other| other == *first)).cloned();
+    let named = |(name, load): (&String, &loadgen::Load)| NamedLoad {
+        name: name.clone(),
+        load: load.clone(),
+        work: work.clone(),
+    };
+    scenario.load.iter().map(named).collect()
+}
+
+/// The open loops of these loads.
+pub(super) fn schedule(loads: &[NamedLoad], seed: Seed, end: Instant) -> MergedSchedule {
+    let open = |(index, load)| OpenSchedule::new(index, load, seed, end);
+    MergedSchedule::new((0_u16..).zip(loads).filter_map(open))
+}
+
+impl Clients {
+    pub(super) fn new(index: u16, named: &NamedLoad, seed: Seed, source: u32) -> Self {
+        let NamedLoad { name, load, .. } = named;
+        let template = |request: &loadgen::config::Request| Template {
+            kind: Kind::of(&request.method),
+            path: request.path.clone(),
+            expect: request.expect.clone(),
+        };
+        let draws = Arc::new(RequestDraws::new(index, named, seed));
+        let user = |number| Member { user: User::new(Arc::clone(&draws), number), idle: None };
+        let trace = match &load.arrivals {
+            Some(Arrivals::Trace(trace)) => Some(Arc::clone(&trace.requests)),
+            _ => None,
+        };
+        Self {
+            name: name.clone(),
+            timeout: load.timeout.0,
+            templates: load.request.iter().map(template).collect(),
+            trace,
+            per_request: load.connections == Connections::PerRequest,
+            idle: Vec::new(),
+            taken: 0,
+            most: load.max_connections.unwrap_or(MAX_CONNECTIONS),
+            users: (0..load.users.unwrap_or(0)).map(user).collect(),
+            left: load.requests.unwrap_or(u64::MAX),
+            patience: Lane::new(source),
+            offered: 0,
+            dropped: 0,
+            is_open: load.arrivals.is_some(),
+        }
+    }
+
+    pub(super) fn users(&self) -> u32 {
+        self.users.len() as u32
+    }
+
+    fn kind(&self, planned: &Planned) -> Kind {
+        let traced = self.trace.as_ref().zip(planned.traced);
+        match traced.and_then(|(trace, index)| trace.target(index)) {
+            Some((method, _)) => Kind::of(method),
+            None => self.templates[usize::from(planned.template)].kind,
+        }
+    }
+
+    /// Whether the request asks for this path, which has no holes.
+    pub(super) fn asks_for(&self, planned: &Planned, path: &str) -> bool {
+        let traced = self.trace.as_ref().zip(planned.traced);
+        match traced.and_then(|(trace, index)| trace.target(index)) {
+            Some((_, target)) => target == path,
+            None => self.templates[usize::from(planned.template)].path == path,
+        }
+    }
+
+    fn expects(&self, planned: &Planned, status: u16) -> bool {
+        let expect = &self.templates[usize::from(planned.template)].expect;
+        if expect.is_empty() { (200..400).contains(&status) } else { expect.contains(&status) }
+    }
+
+    /// A connection for the next request: an idle one, a new one, or none.
+    fn seat(&mut self, now: Instant, keep_alive: Duration) -> Option<Seat> {
+        if let Some(since) = self.idle.pop() {
+            if now.since(since) < keep_alive {
+                return Some(Seat::Open);
+            }
+            // The proxy has closed it, and those below, which are older still.
+            self.taken -= self.idle.len() as u32 + 1;
+            self.idle.clear();
+        }
+        let room = self.taken < self.most;
+        self.taken += u32::from(room);
+        room.then_some(Seat::New)
+    }
+}
+
+/// What a request finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seat {
+    /// A connection that is open.
+    Open,
+    /// The right to open one.
+    New,
+}
+
+/// How a request ended for its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It was answered.
+    Answered,
+    /// Its connection broke.
+    Broken,
+    /// Its patience ended.
+    TimedOut,
+}
+
+impl World<'_> {
+    /// The next request of the open loops is due.
+    pub(super) fn arrive(&mut self) {
+        let Some(planned) = self.planned.take() else { return };
+        self.planned = self.schedule.next();
+        let next = self.planned.map_or(Instant::NEVER, |planned| planned.at);
+        self.agenda.set(self.arrivals, next);
+        let keep_alive = self.setups[self.current].config.timeouts.keep_alive.0;
+        let now = self.now;
+        let clients = &mut self.clients[usize::from(planned.load)];
+        let is_measured = now >= self.measured_from;
+        clients.offered += u64::from(is_measured);
+        let Some(seat) = clients.seat(now, keep_alive) else {
+            clients.dropped += u64::from(is_measured);
+            self.drop_unsent(&planned);
+            return;
+        };
+        self.send_request(&planned, None, seat);
+    }
+
+    fn drop_unsent(&mut self, planned: &Planned) {
+        let at = self.now.as_nanos();
+        self.recorder.record(&Sample {
+            load: usize::from(planned.load),
+            intended: at,
+            sent: at,
+            finished: at,
+            outcome: Outcome::Dropped,
+            status: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            endpoint: None,
+            retries: 0,
+        });
+        self.ended += 1;
+        let most = self.clients[usize::from(planned.load)].most;
+        self.failures.note(Outcome::Dropped, || {
+            format!("all {most} connections were taken: raise `max_connections`")
+        });
+    }
+
+    /// A user has had its answer, or begins: it thinks.
+    pub(super) fn think(&mut self, load: u16, user: u32, pause: Duration) {
+        let member = &self.clients[usize::from(load)].users[user as usize];
+        let next = self.now + pause + member.user.think();
+        if next < self.end {
+            self.thinking += 1;
+            self.agenda.plan(next, Event::Thought { load, user });
+        }
+    }
+
+    /// A user has thought, and asks.
+    pub(super) fn ask(&mut self, load: u16, user: u32) {
+        self.thinking -= 1;
+        let keep_alive = self.setups[self.current].config.timeouts.keep_alive.0;
+        let clients = &mut self.clients[usize::from(load)];
+        if clients.left == 0 {
+            return;
+        }
+        clients.left -= 1;
+        let member = &mut clients.users[user as usize];
+        let planned = member.user.request();
+        let open = member.idle.take().is_some_and(|since| self.now.since(since) < keep_alive);
+        self.send_request(&planned, Some(user), if open { Seat::Open } else { Seat::New });
+    }
+
+    fn send_request(&mut self, planned: &Planned, user: Option<u32>, seat: Seat) {
+        let now = self.now;
+        let clients = &mut self.clients[usize::from(planned.load)];
+        let slot = self.requests.insert(planned, user, clients.kind(planned), (now, now));
+        self.waiting_clients += 1;
+        let whose = self.requests.name(slot);
+        let due = Due { at: now + clients.timeout, slot, stamp: whose.generation };
+        let requests = &self.requests;
+        clients.patience.push(due, requests.live(), |due| {
+            let request = &requests[due.slot];
+            request.generation == due.stamp && !request.client_done
+        });
+        if !self.agenda.is_set(clients.patience.source) {
+            self.agenda.set_last(clients.patience.source, due.at);
+        }
+        let link = u32::from(planned.load);
+        match seat {
+            Seat::Open => self.send(link, Direction::Up, Message::Ask(whose)),
+            Seat::New => {
+                self.requests[slot].stage = Stage::Dialling;
+                self.send(link, Direction::Up, Message::ClientDial(whose));
+            }
+        }
+    }
+
+    /// Somebody's patience may have ended.
+    pub(super) fn lose_patience(&mut self, load: usize) {
+        loop {
+            let (clients, requests) = (&mut self.clients[load], &self.requests);
+            let first = clients.patience.first(|due| {
+                let request = &requests[due.slot];
+                request.generation == due.stamp && !request.client_done
+            });
+            let source = clients.patience.source;
+            match first {
+                None => return self.agenda.set(source, Instant::NEVER),
+                Some(due) if due.at > self.now => return self.agenda.set_last(source, due.at),
+                Some(due) => {
+                    let whose = Ref { slot: due.slot, generation: due.stamp };
+                    if self.requests[due.slot].stage == Stage::Dialling {
+                        // It gives up dialling: the proxy never hears of the request.
+                        self.requests[due.slot].stage = Stage::Done;
+                    }
+                    self.client_ends(due.slot, Ending::TimedOut);
+                    // It closes its connection, and the proxy learns of it.
+                    if self.requests.find(whose).is_some() {
+                        self.send(load as u32, Direction::Up, Message::Gone(whose));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The client has its answer, or none.
+    pub(super) fn client_ends(&mut self, slot: u32, ending: Ending) {
+        let now = self.now;
+        let request = &mut self.requests[slot];
+        request.client_done = true;
+        self.waiting_clients -= 1;
+        self.ended += 1;
+        let planned = request.planned;
+        let load = usize::from(planned.load);
+        let clients = &mut self.clients[load];
+        let mut sample = Sample {
+            load,
+            intended: request.intended.as_nanos(),
+            sent: request.sent.as_nanos(),
+            finished: now.as_nanos(),
+            outcome: Outcome::Ok,
+            status: 0,
+            bytes_in: 0,
+            bytes_out: planned.body,
+            endpoint: None,
+            retries: 0,
+        };
+        match ending {
+            Ending::TimedOut => sample.outcome = Outcome::TimedOut,
+            Ending::Broken => sample.outcome = Outcome::Failed(FailClass::Reset),
+            Ending::Answered => {
+                sample.status = request.status;
+                sample.bytes_in = request.bytes;
+                sample.endpoint = request.answered.map(|endpoint| endpoint as usize);
+                if !clients.expects(&planned, request.status) {
+                    sample.outcome = match request.status {
+                        503 => Outcome::Refused,
+                        status => Outcome::Failed(FailClass::of_status(status)),
+                    };
+                }
+            }
+        }
+        self.recorder.record(&sample);
+        if sample.outcome != Outcome::Ok {
+            let (status, timeout) = (request.status, clients.timeout);
+            self.failures.note(sample.outcome, || match ending {
+                Ending::TimedOut => format!("no complete answer within {timeout:?}"),
+                Ending::Broken => "the connection broke before the answer was complete".to_owned(),
+                Ending::Answered => format!("status {status}"),
+            });
+        }
+        let stays = ending == Ending::Answered && !clients.per_request;
+        match request.user {
+            None if stays => clients.idle.push(now),
+            None => clients.taken -= 1,
+            Some(user) => {
+                clients.users[user as usize].idle = stays.then_some(now);
+                let pause = if ending == Ending::Broken { AFTER_REFUSAL } else { Duration::ZERO };
+                self.think(planned.load, user, pause);
+            }
+        }
+        self.free_if_over(slot);
+    }
+}

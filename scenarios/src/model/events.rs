@@ -1,0 +1,242 @@
+//! The events of a scenario, performed on the model.
+//!
+//! What is done to an endpoint is what `backend_sim`'s control does to its station and its door; what is done to the proxy is a
+//! reload; what is done to a link is done to the model's link.
+
+use backend_sim::Fault;
+use policy::Instant;
+use proxy::config::ProxyConfig;
+
+use super::{
+    backend::{Failing, Owner},
+    link::Direction,
+    setup::{Setup, endpoint_config},
+    world::{Event, Message, Source, World},
+};
+use crate::language::{Action, Target};
+
+impl World<'_> {
+    /// Does what is to happen now.
+    pub(super) fn perform(&mut self, index: usize) {
+        let moment = self.timeline[index].clone();
+        let endpoints: Vec<u32> =
+            moment.endpoints.iter().filter_map(|name| self.places.get(name).copied()).collect();
+        match moment.action {
+            Action::Fault { fault, .. } => {
+                for endpoint in endpoints {
+                    self.apply(endpoint, fault);
+                }
+            }
+            Action::Partition(target) => {
+                for link in self.links_of(&target, &endpoints) {
+                    self.links[link as usize].cut();
+                    self.links_froze(link);
+                }
+            }
+            Action::Repair(target) => {
+                for link in self.links_of(&target, &endpoints) {
+                    let own = self.scenario.network.latency.clone();
+                    let link_state = &mut self.links[link as usize];
+                    link_state.set_latency(own.as_ref());
+                    let held = link_state.repair();
+                    self.links_froze(link);
+                    for message in held {
+                        self.send(link, direction_of(message), message);
+                    }
+                }
+            }
+            Action::Latency { target, one_way } => {
+                for link in self.links_of(&target, &endpoints) {
+                    self.links[link as usize].set_latency(Some(&one_way));
+                }
+            }
+            Action::Add { .. } => self.reload(|config, world| {
+                let added = endpoints.iter().map(|&endpoint| world.told(endpoint));
+                config.endpoints.extend(added);
+            }),
+            Action::Remove { .. } => self.reload(|config, _| {
+                let goes = |name: &str| moment.endpoints.iter().any(|gone| gone == name);
+                config.endpoints.retain(|endpoint| !goes(&endpoint.name()));
+            }),
+            Action::Reload { config: None, .. } => self.reload(|_, _| {}),
+            Action::Reload { config: Some(new), .. } => self.reload(|config, _| {
+                *config = ProxyConfig {
+                    endpoints: std::mem::take(&mut config.endpoints),
+                    ..(*new).clone()
+                };
+            }),
+            Action::Drop { .. } | Action::RestartProxy { .. } => {
+                self.notes.push(format!(
+                    "event at {:?}, {}: the model cannot do this",
+                    moment.at, moment.label
+                ));
+            }
+        }
+    }
+
+    fn links_of(&self, target: &Target, endpoints: &[u32]) -> Vec<u32> {
+        match target {
+            Target::Endpoint(_) => endpoints.iter().map(|&each| self.link_to(each)).collect(),
+            Target::Load(load) => {
+                let place = self.clients.iter().position(|clients| clients.name == *load);
+                place.map(|place| place as u32).into_iter().collect()
+            }
+        }
+    }
+
+    /// An endpoint's link was cut or repaired: streams over it stand still, or go on.
+    fn links_froze(&mut self, link: u32) {
+        let Some(endpoint) = link.checked_sub(self.clients.len() as u32) else { return };
+        self.backends[endpoint as usize].freeze += 1;
+        if self.links[link as usize].is_cut() || self.backends[endpoint as usize].hung {
+            self.watch_streams(endpoint);
+        }
+    }
+
+    /// The endpoint as the proxy is told of it.
+    pub(super) fn told(&self, endpoint: u32) -> proxy::config::EndpointConfig {
+        let backend = &self.backends[endpoint as usize];
+        endpoint_config(endpoint, &backend.name, backend.config.weight)
+    }
+
+    /// Puts a changed configuration in force.
+    fn reload(&mut self, change: impl FnOnce(&mut ProxyConfig, &Self)) {
+        let mut config = (*self.setups[self.current].config).clone();
+        change(&mut config, self);
+        self.put_in_force(config);
+        self.rung = true;
+    }
+
+    /// Puts a configuration in force, the first or another.
+    pub(super) fn put_in_force(&mut self, config: ProxyConfig) {
+        let number = self.setups.len() as u32;
+        let kinds = [Source::Connect(number), Source::Response(number), Source::Queue(number)];
+        let mut kinds = kinds.into_iter();
+        let (agenda, sources) = (&mut self.agenda, &mut self.sources);
+        let source = || {
+            sources.extend(kinds.next());
+            agenda.add_source()
+        };
+        let context = (self.proxy_seed, self.now);
+        self.setups.push(Setup::new(config, self.setups.last(), context, source));
+        self.current = number as usize;
+        self.start_checks();
+    }
+
+    fn apply(&mut self, endpoint: u32, fault: Fault) {
+        let now = self.now;
+        let backend = &mut self.backends[endpoint as usize];
+        match fault {
+            Fault::Slow { factor } => {
+                backend.hits.slow += backend.station.jobs() as u64;
+                backend.set_pace(now, factor, backend.hung);
+            }
+            Fault::Fail { status, probability } => {
+                backend.failing = Some(Failing { status, probability });
+            }
+            Fault::Hang => {
+                if !backend.hung {
+                    backend.hits.hang += backend.station.jobs() as u64;
+                }
+                backend.set_pace(now, backend.factor, true);
+                self.watch_streams(endpoint);
+            }
+            Fault::Crash => self.die(endpoint),
+            Fault::Restart => {
+                self.die(endpoint);
+                self.backends[endpoint as usize].down = false;
+                self.heal(endpoint);
+            }
+            Fault::Restore => {
+                backend.down = false;
+                self.heal(endpoint);
+            }
+        }
+        self.rearm(endpoint);
+    }
+
+    fn heal(&mut self, endpoint: u32) {
+        let backend = &mut self.backends[endpoint as usize];
+        backend.failing = None;
+        backend.set_pace(self.now, 1.0, false);
+        // Those who waited for it to wake up go on in the order in which they came.
+        for owner in std::mem::take(&mut backend.held) {
+            match owner {
+                Owner::Request(attempt) => self.endpoint_is_asked(endpoint, attempt),
+                Owner::Probe(probe) => self.endpoint_is_asked_for_health(endpoint, probe),
+            }
+        }
+    }
+
+    /// The process dies: all its jobs are lost, and every connection of this life is reset.
+    fn die(&mut self, endpoint: u32) {
+        let backend = &mut self.backends[endpoint as usize];
+        let life = backend.life;
+        backend.life += 1;
+        backend.down = true;
+        backend.station.clear(self.now);
+        let held = std::mem::take(&mut backend.held);
+        let link = self.link_to(endpoint);
+        self.send(link, Direction::Down, Message::Dead(life));
+        for owner in held {
+            if let Owner::Probe(probe) = owner {
+                self.send(link, Direction::Down, Message::ProbeAnswer(probe, 0));
+            }
+        }
+    }
+
+    /// The proxy learns that all connections of the endpoint's lives up to this one are closed.
+    pub(super) fn bury(&mut self, endpoint: u32, life: u32) {
+        let mut ended = 0;
+        for setup in &mut self.setups {
+            if let Some(index) = setup.endpoints.iter().position(|&each| each == endpoint) {
+                ended += setup.pools[index].bury(life);
+            }
+        }
+        let requests = &self.requests;
+        let under_way = requests.at_endpoints();
+        let lost = under_way.filter(|(_, request)| {
+            let at = self.setups[request.setup as usize].endpoints[request.index as usize];
+            at == endpoint
+                && request.stage != super::request::Stage::Connecting
+                && request.life <= life
+        });
+        let lost: Vec<_> = lost.map(|(slot, _)| requests.attempt(slot)).collect();
+        self.backends[endpoint as usize].hits.crash += ended + lost.len() as u64;
+        for attempt in lost {
+            self.closed(attempt);
+        }
+    }
+
+    /// Plans every event of the scenario.
+    pub(super) fn plan_events(&mut self) {
+        for (index, moment) in (0_u32..).zip(&self.timeline) {
+            self.agenda.plan(Instant::START + moment.at, Event::Moment(index));
+        }
+    }
+}
+
+/// Which way a message goes.
+fn direction_of(message: Message) -> Direction {
+    match message {
+        Message::ClientDial(_)
+        | Message::Ask(_)
+        | Message::Gone(_)
+        | Message::Dial(_)
+        | Message::Request(_)
+        | Message::Cancel(_)
+        | Message::ProbeDial(_)
+        | Message::ProbeAsk(_) => Direction::Up,
+        Message::ClientAccepted(_)
+        | Message::Answer(_)
+        | Message::Broken(_)
+        | Message::Accepted(..)
+        | Message::Refused(_)
+        | Message::Closed(_)
+        | Message::Response(..)
+        | Message::Head(_)
+        | Message::Dead(_)
+        | Message::ProbeAnswer(..)
+        | Message::ProbeAccepted(_) => Direction::Down,
+    }
+}

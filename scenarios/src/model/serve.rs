@@ -1,0 +1,231 @@
+//! What happens at an endpoint: a connection is accepted, a request comes, is served, and answered.
+
+use std::time::Duration;
+
+use backend_sim::station::JobId;
+use policy::Instant;
+
+use super::{
+    backend::{FAILURE, FULL, HEALTHY, Misfortune, Owner, misfortune},
+    link::Direction,
+    probe::Probe,
+    request::{Kind, Try},
+    world::{Event, Message, World},
+};
+
+/// What a request asks of an endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wish {
+    id: Option<u64>,
+    work: Option<u64>,
+    size: Option<u64>,
+    is_health_check: bool,
+}
+
+impl World<'_> {
+    /// The proxy opens a connection.
+    pub(super) fn endpoint_is_dialled(&mut self, endpoint: u32, attempt: Try) {
+        let backend = &mut self.backends[endpoint as usize];
+        let answer = if backend.down {
+            backend.hits.crash += 1;
+            Message::Refused(attempt)
+        } else {
+            Message::Accepted(attempt, backend.life)
+        };
+        self.send(self.link_to(endpoint), Direction::Down, answer);
+    }
+
+    /// A request has come.
+    pub(super) fn endpoint_is_asked(&mut self, endpoint: u32, attempt: Try) {
+        let Some(slot) = self.requests.find_try(attempt) else { return };
+        let backend = &mut self.backends[endpoint as usize];
+        if backend.down || backend.life != self.requests[slot].life {
+            backend.hits.crash += 1;
+            return self.send(self.link_to(endpoint), Direction::Down, Message::Closed(attempt));
+        }
+        self.serve(endpoint, Owner::Request(attempt));
+    }
+
+    /// A health check has come.
+    pub(super) fn endpoint_is_asked_for_health(&mut self, endpoint: u32, probe: Probe) {
+        if self.backends[endpoint as usize].down {
+            let answer = Message::ProbeAnswer(probe, 0);
+            return self.send(self.link_to(endpoint), Direction::Down, answer);
+        }
+        self.serve(endpoint, Owner::Probe(probe));
+    }
+
+    fn wish(&self, endpoint: u32, owner: Owner) -> Option<Wish> {
+        let path = &self.backends[endpoint as usize].config.health_path;
+        match owner {
+            Owner::Request(attempt) => {
+                let slot = self.requests.find_try(attempt)?;
+                let planned = &self.requests[slot].planned;
+                let clients = &self.clients[usize::from(planned.load)];
+                Some(Wish {
+                    id: Some(planned.id),
+                    work: planned.work,
+                    size: planned.size,
+                    is_health_check: clients.asks_for(planned, path),
+                })
+            }
+            Owner::Probe(probe) => {
+                let asked = &self.setups[probe.setup as usize].config.health.path;
+                Some(Wish { is_health_check: asked == path, ..Wish::default() })
+            }
+        }
+    }
+
+    /// Serves a request, unless the endpoint hangs.
+    fn serve(&mut self, endpoint: u32, owner: Owner) {
+        let backend = &mut self.backends[endpoint as usize];
+        if backend.hung {
+            backend.hits.hang += 1;
+            backend.held.push(owner);
+            return;
+        }
+        let Some(wish) = self.wish(endpoint, owner) else { return };
+        let backend = &mut self.backends[endpoint as usize];
+        if wish.is_health_check {
+            let draws = backend.health_draws();
+            let fails = backend.failing.filter(|how| draws.rng().chance(how.probability));
+            backend.hits.fail += u64::from(fails.is_some());
+            let (status, bytes) = fails.map_or((200, HEALTHY), |how| (how.status, FAILURE));
+            return self.answer(endpoint, owner, status, bytes);
+        }
+        let draws = backend.draws(wish.id);
+        if let Some(how) = backend.failing
+            && draws.stream("fail").chance(how.probability)
+        {
+            backend.hits.fail += 1;
+            return self.answer(endpoint, owner, how.status, FAILURE);
+        }
+        let mut work = backend.service(wish.work, draws);
+        match misfortune(&backend.config.faults, draws) {
+            Misfortune::Nothing => {}
+            Misfortune::Delay(more) => work = work.saturating_add(more),
+            Misfortune::Status(status) => return self.answer(endpoint, owner, status, FAILURE),
+            Misfortune::Reset => {
+                let link = self.link_to(endpoint);
+                let message = match owner {
+                    Owner::Request(attempt) => Message::Closed(attempt),
+                    Owner::Probe(probe) => Message::ProbeAnswer(probe, 0),
+                };
+                return self.send(link, Direction::Down, message);
+            }
+        }
+        let bytes = if backend.is_session() {
+            backend.session_bytes(work)
+        } else {
+            backend.size(wish.size, draws)
+        };
+        let Ok(job) = backend.station.submit(self.now, work) else {
+            return self.answer(endpoint, owner, 503, FULL);
+        };
+        backend.hits.slow += u64::from(backend.is_slow());
+        backend.own(job, owner);
+        if let Owner::Request(attempt) = owner {
+            self.requests[attempt.slot].job = Some(job);
+            self.requests[attempt.slot].bytes = bytes;
+        }
+        self.tell_started(endpoint);
+        self.rearm(endpoint);
+    }
+
+    /// The endpoint answers at once.
+    fn answer(&mut self, endpoint: u32, owner: Owner, status: u16, bytes: u64) {
+        if let Owner::Request(Try { slot, .. }) = owner {
+            self.requests[slot].bytes = bytes;
+        }
+        self.respond(endpoint, owner, status);
+    }
+
+    fn respond(&mut self, endpoint: u32, owner: Owner, status: u16) {
+        let link = self.link_to(endpoint);
+        match owner {
+            Owner::Probe(probe) => {
+                self.send(link, Direction::Down, Message::ProbeAnswer(probe, status));
+            }
+            Owner::Request(attempt) => {
+                if let Some(slot) = self.requests.find_try(attempt) {
+                    let request = &mut self.requests[slot];
+                    if request.kind == Kind::Head || matches!(status, 204 | 304) {
+                        request.bytes = 0;
+                    }
+                    self.send(link, Direction::Down, Message::Response(attempt, status));
+                }
+            }
+        }
+    }
+
+    /// The station's next completion is due.
+    pub(super) fn serve_on(&mut self, endpoint: u32) {
+        let now = self.now;
+        let mut next = now;
+        while next <= now {
+            let backend = &mut self.backends[endpoint as usize];
+            let done = backend.station.complete(now);
+            let owner = done.and_then(|done| backend.owner(done.job));
+            next = backend.station.next_completion();
+            if let Some(owner) = owner {
+                self.respond(endpoint, owner, 200);
+            }
+        }
+        self.tell_started(endpoint);
+        // A retry may have come back here at once.
+        self.rearm(endpoint);
+    }
+
+    /// Sessions whose turn has come begin to send.
+    fn tell_started(&mut self, endpoint: u32) {
+        let backend = &mut self.backends[endpoint as usize];
+        if !backend.is_session() {
+            return;
+        }
+        while let Some(job) = self.backends[endpoint as usize].station.take_started() {
+            if let Some(Owner::Request(attempt)) = self.backends[endpoint as usize].owner(job) {
+                self.send(self.link_to(endpoint), Direction::Down, Message::Head(attempt));
+            }
+        }
+    }
+
+    /// Whoever spoke to the station asks when it is to be looked at again.
+    pub(super) fn rearm(&mut self, endpoint: u32) {
+        let backend = &self.backends[endpoint as usize];
+        self.agenda.set(backend.source, backend.station.next_completion());
+    }
+
+    /// The proxy wants an answer no more.
+    pub(super) fn cancel_job(&mut self, endpoint: u32, job: JobId) {
+        if self.backends[endpoint as usize].station.cancel(self.now, job) {
+            self.tell_started(endpoint);
+            self.rearm(endpoint);
+        }
+    }
+
+    /// A stream has begun: if its pieces come too seldom for the proxy's patience, or none come at all, it will be cut.
+    pub(super) fn watch_stream(&mut self, endpoint: u32, attempt: Try, patience: Duration) {
+        let link = self.link_to(endpoint);
+        let backend = &self.backends[endpoint as usize];
+        let frozen = backend.hung || self.links[link as usize].is_cut();
+        if frozen || backend.config.session().every.0 > patience {
+            self.agenda.plan(self.now + patience, Event::Stalled(attempt, backend.freeze));
+        }
+    }
+
+    /// The endpoint has frozen, or its link: each stream from there stands still.
+    pub(super) fn watch_streams(&mut self, endpoint: u32) {
+        let freeze = self.backends[endpoint as usize].freeze;
+        let under_way = self.requests.at_endpoints();
+        let streams = under_way.filter(|(_, request)| {
+            request.stage == super::request::Stage::Streaming
+                && self.setups[request.setup as usize].endpoints[request.index as usize] == endpoint
+        });
+        for (slot, request) in streams {
+            let patience = self.setups[request.setup as usize].config.timeouts.stream_idle.0;
+            let at: Instant = self.now + patience;
+            let attempt = Try { slot, attempt: request.attempt };
+            self.agenda.plan(at, Event::Stalled(attempt, freeze));
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The proxy's side: a configuration in force, and the decisions that are made by it.
+//!
+//! Everything that decides is [`policy`]'s own: the balancer over the candidates, the retry budget, the outlier ejection, over
+//! the same shared figures ([`UpstreamShared`]) that the engine's workers have. A reload makes another of these; requests
+//! that have begun end with the one that they began with, as in the engine. There is one worker.
+
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use policy::{
+    Instant, Rng, Seed,
+    balance::Balancer,
+    endpoint::{Candidates, Outcome},
+    health::HealthState,
+    outlier,
+    retry::RetryBudget,
+};
+use proxy::{
+    config::{EndpointConfig, ProxyConfig},
+    engine::UpstreamShared,
+};
+
+use super::{lane::Lane, request::Ref};
+
+/// Decides like the proxy's only worker.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) config: Arc<ProxyConfig>,
+    pub(super) shared: UpstreamShared,
+    /// Which of the run's endpoints stands at each place.
+    pub(super) endpoints: Vec<u32>,
+    pub(super) budget: RetryBudget,
+    pub(super) pools: Vec<Pool>,
+    /// Those who wait for room: new ones in a line, and those who try again.
+    pub(super) line: VecDeque<Ref>,
+    pub(super) retriers: Vec<Ref>,
+    /// When the line was to look again because an ejection ends.
+    pub(super) look: Instant,
+    pub(super) connect: Lane,
+    pub(super) response: Lane,
+    pub(super) queue: Lane,
+    pub(super) health: Vec<Check>,
+    balancer: Box<dyn Balancer>,
+    candidates: Candidates,
+    rng: Rng,
+}
+
+/// The health checks of one endpoint.
+#[derive(Debug)]
+pub(super) struct Check {
+    pub(super) state: HealthState,
+    pub(super) rng: Rng,
+    /// Moves with each probe that ends.
+    pub(super) stamp: u32,
+}
+
+/// The connections to one endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    /// When each idle one came to be idle and which life of the endpoint it belongs to; the last is used first.
+    idle: VecDeque<(Instant, u32)>,
+    /// All of them, being opened, in use or idle.
+    open: u32,
+}
+
+impl Pool {
+    /// An idle connection: the endpoint's life that it belongs to.
+    pub(super) fn take(&mut self, config: &ProxyConfig, now: Instant) -> Option<u32> {
+        let (since, life) = self.idle.pop_back()?;
+        if now.since(since) >= config.timeouts.upstream_idle.0 {
+            // Those below are older still.
+            self.open -= 1;
+            self.forget();
+            return None;
+        }
+        Some(life)
+    }
+
+    /// Counts one more connection, unless there are as many as may be.
+    pub(super) fn reserve(&mut self, config: &ProxyConfig) -> bool {
+        let room = self.open < config.limits.endpoint_connections.unwrap_or(u32::MAX);
+        self.open += u32::from(room);
+        room
+    }
+
+    /// A connection in use is closed.
+    pub(super) fn close(&mut self) {
+        self.open -= 1;
+    }
+
+    /// A connection in use becomes idle.
+    pub(super) fn give(&mut self, config: &ProxyConfig, now: Instant, life: u32) {
+        if self.idle.len() < config.limits.endpoint_idle {
+            self.idle.push_back((now, life));
+        } else {
+            self.open -= 1;
+        }
+    }
+
+    /// Closes all that are idle.
+    pub(super) fn forget(&mut self) {
+        self.open -= self.idle.len() as u32;
+        self.idle.clear();
+    }
+
+    /// The idle ones of the endpoint's lives up to this are found closed; how many.
+    pub(super) fn bury(&mut self, life: u32) -> u64 {
+        let before = self.idle.len();
+        self.idle.retain(|(_, of)| *of > life);
+        self.open -= (before - self.idle.len()) as u32;
+        (before - self.idle.len()) as u64
+    }
+
+    /// Closes those that have idled for too long.
+    pub(super) fn sweep(&mut self, config: &ProxyConfig, now: Instant) {
+        while let Some((since, _)) = self.idle.front() {
+            if now.since(*since) < config.timeouts.upstream_idle.0 {
+                break;
+            }
+            self.idle.pop_front();
+            self.open -= 1;
+        }
+    }
+}
+
+/// What a balancer's choice came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pick {
+    /// This place, whose in-flight count includes us now.
+    Taken(u32),
+    /// There are endpoints, and each is at its limit.
+    AllFull,
+    /// There is none that is ready and untried.
+    None,
+}
+
+/// The address that stands for the `global`th endpoint of the run; no packet ever goes there.
+fn address(global: u32) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits((10 << 24) + global)), 80)
+}
+
+/// The endpoint as the proxy is told of it.
+pub(super) fn endpoint_config(global: u32, name: &str, weight: u32) -> EndpointConfig {
+    EndpointConfig { name: Some(name.to_owned()), weight, ..EndpointConfig::new(address(global)) }
+}
+
+impl Setup {
+    /// Puts a configuration in force; endpoints that `before` has too keep their figures.
+    pub(super) fn new(
+        config: ProxyConfig,
+        before: Option<&Self>,
+        (seed, now): (Seed, Instant),
+        mut source: impl FnMut() -> u32,
+    ) -> Self {
+        let shared = UpstreamShared::new(&config, before.map(|before| &before.shared));
+        let global = |endpoint: &EndpointConfig| match endpoint.address.ip() {
+            IpAddr::V4(ip) => ip.to_bits() - (10 << 24),
+            IpAddr::V6(_) => 0,
+        };
+        let health = (0_u64..).zip(shared.endpoints.list()).map(|(index, endpoint)| {
+            use policy::Transition::{Down, Up};
+            Check {
+                state: HealthState::resume(if endpoint.is_up() { Up } else { Down }),
+                rng: seed.child("health").nth(index).rng(),
+                stamp: 0,
+            }
+        });
+        Self {
+            endpoints: config.endpoints.iter().map(global).collect(),
+            budget: RetryBudget::new(&config.retry, 1, now),
+            pools: config.endpoints.iter().map(|_| Pool::default()).collect(),
+            line: VecDeque::new(),
+            retriers: Vec::new(),
+            look: Instant::NEVER,
+            connect: Lane::new(source()),
+            response: Lane::new(source()),
+            queue: Lane::new(source()),
+            health: health.collect(),
+            balancer: config.balance.strategy.build(),
+            candidates: Candidates::new(config.balance.panic_threshold),
+            rng: seed.stream("balance"),
+            config: Arc::new(config),
+            shared,
+        }
+    }
+
+    /// Lets the balancer choose among the endpoints that are ready, not in `tried`, and below their limits.
+    pub(super) fn pick(&mut self, tried: &[u32], now: Instant) -> Pick {
+        let endpoints = &self.shared.endpoints;
+        if now >= endpoints.next_return() {
+            outlier::expire(endpoints, now);
+        }
+        self.candidates.refresh(endpoints);
+        let view = self.candidates.view(endpoints, tried, now);
+        if let Some(index) = self.balancer.pick(&view, &mut self.rng)
+            && endpoints.list()[index as usize].try_begin()
+        {
+            self.balancer.on_start(index, now);
+            return Pick::Taken(index);
+        }
+        if view.ready.iter().any(|index| !tried.contains(index)) {
+            Pick::AllFull
+        } else {
+            Pick::None
+        }
+    }
+
+    /// How many endpoints besides `last` could be tried, and how many of them have room now.
+    pub(super) fn others(&self, tried: &[u32], last: u32) -> (usize, usize) {
+        let untried = |index: &&u32| **index != last && !tried.contains(index);
+        let others = self.candidates.ready().iter().filter(untried);
+        let list = self.shared.endpoints.list();
+        let with_room = others.clone().filter(|index| !list[**index as usize].is_full());
+        (others.count(), with_room.count())
+    }
+
+    /// Gives a place back, and tells the balancer and the outlier detection how it went.
+    pub(super) fn give_back(&mut self, index: u32, leased: Instant, now: Instant, how: Outcome) {
+        self.shared.endpoints.list()[index as usize].end();
+        self.balancer.on_end(index, now, now.since(leased), how);
+        let ejection =
+            outlier::on_result(&self.config.outlier, &self.shared.endpoints, index, now, how);
+        if ejection.is_some() {
+            self.shared.sites[index as usize].ejections.fetch_add(1, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The model's world: all that there is, and the loop that moves it through time.
+//!
+//! A message that takes no time is delivered by a call, so that a request on a network without latency costs two
+//! events, its arrival and the end of its service. Everything else goes over the agenda. Who waits for room at an endpoint looks
+//! when the event that made it is over: in the engine, too, those tasks run after the one that rang.
+
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
+
+use backend_sim::station::JobId;
+use loadgen::schedule::{MergedSchedule, Planned};
+use policy::{Instant, limit::WaitingRoom};
+use reports::Recorder;
+
+use super::{
+    Beat,
+    agenda::{Agenda, Next},
+    backend::Backend,
+    clients::{Clients, Ending},
+    link::{Direction, Link, Way},
+    probe::Probe,
+    request::{Ref, Slab, Stage, Try},
+    setup::Setup,
+    tally::{Failures, Tally},
+};
+use crate::{
+    counters::Readings,
+    language::{Moment, Scenario},
+};
+
+/// What goes over links.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Message {
+    /// A client opens a connection.
+    ClientDial(Ref),
+    /// The proxy has accepted it.
+    ClientAccepted(Ref),
+    /// A request comes to the proxy.
+    Ask(Ref),
+    /// Its client has gone.
+    Gone(Ref),
+    /// An answer comes to the client.
+    Answer(Ref),
+    /// Its connection breaks.
+    Broken(Ref),
+    /// The proxy opens a connection to an endpoint.
+    Dial(Try),
+    /// The endpoint, in this life, has accepted it.
+    Accepted(Try, u32),
+    /// It has not.
+    Refused(Try),
+    /// A request comes to the endpoint.
+    Request(Try),
+    /// The connection that a request went over is closed.
+    Closed(Try),
+    /// An answer with this status comes to the proxy.
+    Response(Try, u16),
+    /// The head of one whose body will take its time.
+    Head(Try),
+    /// The proxy has given a request up: this job.
+    Cancel(JobId),
+    /// All connections of the endpoint's lives up to this one are closed.
+    Dead(u32),
+    /// A health check opens a connection.
+    ProbeDial(Probe),
+    /// The endpoint has accepted it.
+    ProbeAccepted(Probe),
+    /// A health check asks.
+    ProbeAsk(Probe),
+    /// It is answered so; 0 for refused or broken.
+    ProbeAnswer(Probe, u16),
+}
+
+/// What happens once.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
+    /// A message arrives.
+    Arrives(u32, Message),
+    /// A user has thought.
+    Thought { load: u16, user: u32 },
+    /// An event of the scenario.
+    Moment(u32),
+    /// The counters are to be read.
+    Reading,
+    /// An endpoint is to be probed, by the checks of this setup.
+    Probe { setup: u32, index: u32 },
+    /// A probe has lasted too long.
+    ProbeLate(Probe),
+    /// Old connections are closed.
+    Sweep,
+    /// An ejection ends, and somebody waits for it.
+    Look { setup: u32 },
+    /// A stream has stood still for too long, if the endpoint is still as frozen as it was.
+    Stalled(Try, u32),
+}
+
+/// What a source on the agenda is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source {
+    Arrivals,
+    Station(u32),
+    Patience(u32),
+    Connect(u32),
+    Response(u32),
+    Queue(u32),
+}
+
+/// All that there is.
+#[derive(Debug)]
+pub(super) struct World<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) timeline: Vec<Moment>,
+    pub(super) now: Instant,
+    /// When the load ends, and from when on it is measured.
+    pub(super) end: Instant,
+    pub(super) measured_from: Instant,
+    pub(super) agenda: Agenda<Event>,
+    pub(super) sources: Vec<Source>,
+    pub(super) requests: Slab,
+    pub(super) clients: Vec<Clients>,
+    pub(super) schedule: MergedSchedule,
+    pub(super) planned: Option<Planned>,
+    pub(super) arrivals: u32,
+    pub(super) backends: Vec<Backend>,
+    /// Their places, by name.
+    pub(super) places: BTreeMap<String, u32>,
+    /// The loads' links, then the endpoints'.
+    pub(super) links: Vec<Link<Message>>,
+    pub(super) setups: Vec<Setup>,
+    pub(super) current: usize,
+    pub(super) proxy_seed: policy::Seed,
+    pub(super) waiting: WaitingRoom,
+    /// There may be room at an endpoint.
+    pub(super) rung: bool,
+    pub(super) recorder: Recorder,
+    pub(super) readings: Readings,
+    pub(super) tally: Tally,
+    pub(super) failures: Failures,
+    /// Clients that wait for an answer, users that think, and requests that have ended.
+    pub(super) waiting_clients: usize,
+    pub(super) thinking: usize,
+    pub(super) ended: u64,
+    pub(super) events: u64,
+    pub(super) notes: Vec<String>,
+}
+
+/// So many events between two looks at whoever watches.
+const LOOK: u64 = 1 << 16;
+
+impl World<'_> {
+    /// Runs until every request has ended, or until the watcher has had enough: then when that was.
+    pub(super) fn run(
+        &mut self,
+        watch: &mut dyn FnMut(Beat) -> ControlFlow<()>,
+    ) -> Option<Duration> {
+        while self.planned.is_some() || self.waiting_clients > 0 || self.thinking > 0 {
+            let Some((at, next)) = self.agenda.next() else { break };
+            self.now = at;
+            match next {
+                Next::Source(source) => self.fire(source),
+                Next::Once(event) => self.happen(event),
+            }
+            if self.rung {
+                self.look_for_room();
+            }
+            self.events += 1;
+            if self.events.is_multiple_of(LOOK) {
+                let beat = Beat { elapsed: at.since(Instant::START), ended: self.ended };
+                if watch(beat).is_break() {
+                    return Some(beat.elapsed);
+                }
+            }
+        }
+        None
+    }
+
+    fn fire(&mut self, source: u32) {
+        match self.sources[source as usize] {
+            Source::Arrivals => self.arrive(),
+            Source::Station(endpoint) => self.serve_on(endpoint),
+            Source::Patience(load) => self.lose_patience(load as usize),
+            Source::Connect(setup) => self.connects_late(setup),
+            Source::Response(setup) => self.responses_late(setup),
+            Source::Queue(setup) => self.queue_late(setup),
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrives(link, message) => {
+                if !self.links[link as usize].hold(message) {
+                    self.deliver(link, message);
+                }
+            }
+            Event::Thought { load, user } => self.ask(load, user),
+            Event::Moment(index) => self.perform(index as usize),
+            Event::Reading => self.read_counters(),
+            Event::Probe { setup, index } => self.begin_probe(setup, index),
+            Event::ProbeLate(probe) => self.end_probe(probe, None),
+            Event::Sweep => self.sweep(),
+            Event::Look { setup } => {
+                self.setups[setup as usize].look = Instant::NEVER;
+                self.rung = true;
+            }
+            Event::Stalled(attempt, freeze) => self.stalled(attempt, freeze),
+        }
+    }
+
+    /// The link of an endpoint.
+    pub(super) fn link_to(&self, endpoint: u32) -> u32 {
+        self.clients.len() as u32 + endpoint
+    }
+
+    /// Sends a message over a link.
+    pub(super) fn send(&mut self, link: u32, direction: Direction, message: Message) {
+        let way = &mut self.links[link as usize];
+        match way.way(direction) {
+            Way::After(latency) => {
+                self.agenda.plan(self.now + latency, Event::Arrives(link, message));
+            }
+            Way::Now if way.hold(message) => {}
+            Way::Now => self.deliver(link, message),
+        }
+    }
+
+    fn deliver(&mut self, link: u32, message: Message) {
+        let endpoint = link.wrapping_sub(self.clients.len() as u32);
+        match message {
+            Message::ClientDial(whose) => {
+                if self.requests.find(whose).is_some() {
+                    self.tally.client_connections += 1;
+                    self.send(link, Direction::Down, Message::ClientAccepted(whose));
+                }
+            }
+            Message::ClientAccepted(whose) => {
+                if let Some(slot) = self.requests.find(whose) {
+                    self.requests[slot].stage = Stage::Coming;
+                    self.send(link, Direction::Up, Message::Ask(whose));
+                }
+            }
+            Message::Ask(whose) => {
+                if let Some(slot) = self.requests.find(whose) {
+                    self.begin(slot);
+                }
+            }
+            Message::Gone(whose) => {
+                if let Some(slot) = self.requests.find(whose) {
+                    self.client_gone(slot);
+                }
+            }
+            Message::Answer(whose) => self.client_hears(whose, Ending::Answered),
+            Message::Broken(whose) => self.client_hears(whose, Ending::Broken),
+            Message::Dial(attempt) => self.endpoint_is_dialled(endpoint, attempt),
+            Message::Accepted(attempt, life) => self.connected(attempt, life),
+            Message::Refused(attempt) => self.refused(attempt),
+            Message::Request(attempt) => self.endpoint_is_asked(endpoint, attempt),
+            Message::Closed(attempt) => self.closed(attempt),
+            Message::Response(attempt, status) => self.responded(attempt, status),
+            Message::Head(attempt) => self.streams(attempt, endpoint),
+            Message::Cancel(job) => self.cancel_job(endpoint, job),
+            Message::Dead(life) => self.bury(endpoint, life),
+            Message::ProbeDial(probe) => self.endpoint_is_probed(endpoint, probe),
+            Message::ProbeAccepted(probe) => self.probe_connected(endpoint, probe),
+            Message::ProbeAsk(probe) => self.endpoint_is_asked_for_health(endpoint, probe),
+            Message::ProbeAnswer(probe, status) => self.end_probe(probe, Some(status)),
+        }
+    }
+
+    fn client_hears(&mut self, whose: Ref, ending: Ending) {
+        if let Some(slot) = self.requests.find(whose)
+            && !self.requests[slot].client_done
+        {
+            self.client_ends(slot, ending);
+        }
+    }
+
+    /// Gives the slot of a request free that nobody is concerned with any more.
+    pub(super) fn free_if_over(&mut self, slot: u32) {
+        let request = &self.requests[slot];
+        if request.client_done && request.stage == Stage::Done {
+            self.requests.free(slot);
+        }
+    }
+
+    /// Reads the counters, for the warm-up and the phases.
+    fn read_counters(&mut self) {
+        let counters = self.counters();
+        self.readings.take(counters);
+        self.plan_reading();
+    }
+
+    /// Plans the next reading.
+    pub(super) fn plan_reading(&mut self) {
+        if let Some(at) = self.readings.next() {
+            let at = (Instant::START + at).max(self.now);
+            self.agenda.plan(at, Event::Reading);
+        }
+    }
+
+    /// Closes connections that have idled for too long, as the engine does from time to time.
+    fn sweep(&mut self) {
+        let Setup { config, pools, .. } = &mut self.setups[self.current];
+        for pool in pools {
+            pool.sweep(config, self.now);
+        }
+        self.plan_sweep();
+    }
+
+    pub(super) fn plan_sweep(&mut self) {
+        let idle = self.setups[self.current].config.timeouts.upstream_idle.0;
+        let next = self.now + idle.max(Duration::from_secs(4)) / 4;
+        self.agenda.plan(next, Event::Sweep);
+    }
+}

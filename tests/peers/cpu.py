@@ -32,8 +32,8 @@ def requests_of(port, size, seconds, connections):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=100, help="bytes of each body")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=int, default=1, help="seconds a round: short, so that what else runs hits all alike")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--at-most", type=float, help="exit 1 when the ratio to nginx is above this")
     arguments = parser.parse_args()

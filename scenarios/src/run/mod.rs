@@ -4,7 +4,7 @@
 //! that run and no end of the suite, unless the person asked for that (`--fail-fast`) or interrupted it: then what there
 //! is so far is still reported.
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use policy::Seed;
 use reports::{EventMark, Measurement, Phase, Run, Suite, Verdict, World};
@@ -12,7 +12,8 @@ use reports::{EventMark, Measurement, Phase, Run, Suite, Verdict, World};
 use crate::{
     interrupt::Interrupt,
     language::{Loaded, Scenario, Variant},
-    live::{self, Validity, Watcher},
+    live::{self, Outcome, Validity, Watcher},
+    model,
 };
 
 mod host;
@@ -115,7 +116,8 @@ fn one(planned: &Planned<'_>, interrupt: &Interrupt, watcher: &mut dyn Watcher) 
     let mut run = blank(loaded, variant, world, seed);
     let outcome = match world {
         World::Live => live::run(scenario, seed, interrupt, watcher),
-        World::Model | World::Sim => Err(format!("the world `{world}` is not built yet")),
+        World::Model => model_run(scenario, seed, interrupt),
+        World::Sim => Err(format!("the world `{world}` is not built yet")),
     };
     let (mut completion, mut validity) = (Completion::Done, Validity::Valid);
     match outcome {
@@ -143,6 +145,22 @@ fn one(planned: &Planned<'_>, interrupt: &Interrupt, watcher: &mut dyn Watcher) 
         }
     }
     Carried { run, completion, validity }
+}
+
+/// A run of the model; it cannot be disturbed, and does all that the scenario says or refuses it.
+fn model_run(scenario: &Scenario, seed: u64, interrupt: &Interrupt) -> Result<Outcome, String> {
+    let mut watch = |_| {
+        if interrupt.is_wanted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let outcome = model::run_watched(scenario, seed, &mut watch)?;
+    Ok(Outcome {
+        measurement: outcome.measurement,
+        problems: outcome.problems,
+        validity: Validity::Valid,
+        undone: Vec::new(),
+        notes: outcome.notes,
+        interrupted: outcome.interrupted,
+    })
 }
 
 fn judge(scenario: &Scenario, measurement: &Measurement) -> Vec<reports::ThresholdResult> {

@@ -6,8 +6,9 @@ use reports::World;
 
 use crate::language::{Loaded, Variant, world};
 
-/// Worlds that this build can run in, in the order in which a run without `--world` tries them.
-pub(super) const BUILT: [World; 1] = [World::Live];
+/// Worlds that this build can run in, in the order in which a run without `--world` tries them. Real HTTP comes first for
+/// as long as there is no `sim`: a model alone would be too little to go by.
+pub(super) const BUILT: [World; 2] = [World::Live, World::Model];
 
 /// A run that is to be.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,7 @@ impl fmt::Display for Unplannable {
         match self {
             Self::NotBuilt(world) => {
                 let built: Vec<&str> = BUILT.iter().map(|world| world.as_str()).collect();
-                write!(f, "the world `{world}` is not built yet; there is {}", built.join(", "))
+                write!(f, "the world `{world}` is not built yet; there is {}", built.join(" and "))
             }
             Self::NoneAllowed(why) => f.write_str(why),
         }
@@ -97,7 +98,7 @@ fn worlds(variant: &Variant, choice: &WorldChoice) -> Vec<World> {
             && !variant.exclusions.iter().any(|exclusion| exclusion.world == *world)
     };
     match choice {
-        WorldChoice::First => world::ALL.into_iter().filter(allowed).take(1).collect(),
+        WorldChoice::First => BUILT.into_iter().filter(allowed).take(1).collect(),
         WorldChoice::All => world::ALL.into_iter().filter(allowed).collect(),
         WorldChoice::These(worlds) => worlds.iter().copied().filter(allowed).collect(),
     }

@@ -6,7 +6,6 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -189,7 +188,7 @@ fn endpoints(view: &View) -> Value {
         };
         json!({
             "name": endpoint.name,
-            "address": socket(site.address),
+            "address": site.address.to_string(),
             "weight": endpoint.weight,
             "state": condition,
             "in_flight": endpoint.in_flight(),
@@ -200,8 +199,4 @@ fn endpoints(view: &View) -> Value {
         })
     })
     .collect()
-}
-
-fn socket(address: SocketAddr) -> String {
-    address.to_string()
 }

@@ -144,6 +144,11 @@ pub const METRICS: &[MetricInfo] = &[
     run("in_flight.mean", Count, "Mean number of requests sent and not yet finished."),
     run("in_flight.max", Count, "The same: its highest mean over one interval of the time series."),
     run("ejections", Count, "How often an endpoint was ejected as an outlier."),
+    run(
+        "invariants_broken",
+        Count,
+        "Invariants that did not hold; of model and sim, where they are checked.",
+    ),
     run("proxy.<counter>", Count, "A counter of the proxy's own, as its statistics name it."),
     endpoint("requests", Count, "Requests that this endpoint answered last."),
     endpoint("share", Ratio, "Its part of all requests that reached an endpoint."),

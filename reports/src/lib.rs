@@ -13,6 +13,7 @@ pub mod format;
 pub mod headline;
 pub mod hlog;
 pub mod html;
+pub mod invariant;
 pub mod junit;
 pub mod manifest;
 pub mod markdown;
@@ -23,6 +24,7 @@ pub mod terminal;
 
 pub use catalogue::{METRICS, MetricInfo, Names, Scope, resolve};
 pub use files::write_all;
+pub use invariant::InvariantResult;
 pub use metrics::{Metric, Metrics, Reading, Unit};
 pub use record::{
     Distribution, EndpointRow, FailClass, Line, Measurement, Outcome, Recorder, RecorderConfig,

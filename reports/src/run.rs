@@ -5,6 +5,7 @@
 //! ran the scenario decides the verdict; we only show it. That is what lets the same page be drawn
 //! again years later, byte for byte.
 
+use crate::invariant::InvariantResult;
 use crate::metrics::Unit;
 use crate::record::Measurement;
 use std::fmt;
@@ -55,9 +56,9 @@ impl FromStr for World {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every threshold held.
+    /// Every threshold and every invariant held.
     Pass,
-    /// At least one threshold did not hold.
+    /// At least one threshold or invariant did not hold.
     Fail,
     /// The measurement is not valid, and why: the generator could not send what was asked, or an
     /// injected fault hit nothing. Says nothing about the proxy.
@@ -175,6 +176,8 @@ pub struct Run {
     pub notes: Vec<String>,
     /// What each threshold said, in the order of the file.
     pub thresholds: Vec<ThresholdResult>,
+    /// What became of each invariant. Empty in `live`, where nobody can look.
+    pub invariants: Vec<InvariantResult>,
     /// The figures. For a run that could not be carried out: [`Measurement::empty`].
     pub measurement: Measurement,
     /// What happened when.
@@ -216,6 +219,11 @@ impl Run {
     /// The thresholds that did not hold.
     pub fn failed_thresholds(&self) -> impl Iterator<Item = &ThresholdResult> {
         self.thresholds.iter().filter(|t| !t.holds)
+    }
+
+    /// The invariants that did not hold. One is enough to fail the run.
+    pub fn broken_invariants(&self) -> impl Iterator<Item = &InvariantResult> {
+        self.invariants.iter().filter(|invariant| !invariant.holds())
     }
 }
 

@@ -78,6 +78,7 @@ fn run(scenario: &str, variant: &str, slowness: u64) -> Run {
         verdict: if holds { Verdict::Pass } else { Verdict::Fail },
         notes: vec!["A note.".to_owned()],
         thresholds,
+        invariants: Vec::new(),
         measurement,
         events: vec![EventMark { at: Duration::from_secs(2), label: "slow web-1 ×20".to_owned() }],
         phases: vec![Phase {

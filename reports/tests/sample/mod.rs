@@ -223,6 +223,7 @@ pub(crate) fn run(scenario: &str, description: &str, world: World, plan: &Plan) 
         verdict: Verdict::Pass,
         notes: Vec::new(),
         thresholds,
+        invariants: Vec::new(),
         measurement,
         events: Vec::new(),
         phases: plan.phases.clone(),

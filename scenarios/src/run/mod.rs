@@ -185,6 +185,7 @@ fn blank(loaded: &Loaded, variant: &Variant, world: World, seed: u64) -> Run {
         verdict: Verdict::Pass,
         notes: Vec::new(),
         thresholds: Vec::new(),
+        invariants: Vec::new(),
         measurement: Measurement::empty(),
         events: scenario
             .timeline()

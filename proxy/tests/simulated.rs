@@ -14,8 +14,8 @@ use std::{
 use backend_sim::BackendConfig;
 use loadgen::{Carry, Ledger, NamedLoad, Plan, Progress, Share, Stop};
 use net::{
-    BindOptions, Net,
-    memory::{Crash, Faults, Hits, Host, LinkSettings, Memory, MemorySettings, NetworkFault},
+    BindOptions, Crash, Faults, Hits, LinkSettings, Net, NetworkFault,
+    memory::{Host, Memory, MemorySettings},
 };
 use policy::{Seed, distribution::Distribution, quantity::TimeSpan};
 use proxy::{

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 mod clock;
 mod far_side;
+mod fault;
 pub mod memory;
 mod pacer;
 mod real;
@@ -27,6 +28,7 @@ mod timer;
 
 pub use clock::{Clock, Elapsed};
 pub use far_side::{HyperTimer, hyper_io};
+pub use fault::{Crash, FaultError, Faults, Hits, LinkSettings, NetworkFault};
 pub use pacer::Pacer;
 pub use real::Real;
 pub use timer::Timer;

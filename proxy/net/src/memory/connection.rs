@@ -187,6 +187,8 @@ impl Pipe {
 pub(super) struct Connection {
     pub(super) ends: [End; 2],
     pub(super) pipes: [Pipe; 2],
+    /// Whether the first packet of its dial met a cut or a dead machine, the last time that it was sent.
+    pub(super) hung: bool,
 }
 
 impl Connection {

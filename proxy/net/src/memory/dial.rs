@@ -156,7 +156,7 @@ impl State {
         let pipes = [self.link(host, to), self.link(to, host)].map(Pipe::new);
         let client = End::new(host, SocketAddr::new(own, port), Life::Dialing);
         let server = End::new(to, address, Life::Absent);
-        let key = self.table.insert(Connection { ends: [client, server], pipes });
+        let key = self.table.insert(Connection { ends: [client, server], pipes, hung: false });
         self.knock(key, 0);
         Ok(key)
     }
@@ -188,12 +188,19 @@ impl State {
             return;
         }
         let link = connection.pipes[0].link;
+        let hung = connection.hung;
         let now = self.now();
         if self.is_blocked(link) {
             self.hits.dials_hung += u64::from(attempt == 0);
+            if !hung {
+                self.hang(key);
+            }
         } else if self.links[link].loses() {
             self.hits.segments_lost += 1;
         } else {
+            if hung {
+                self.let_through(link, 1);
+            }
             let arrival = self.links[link].carry_dial(now);
             self.schedule(arrival.div_ceil(1000), Event::Syn(key));
         }
@@ -201,6 +208,14 @@ impl State {
             (now + (1_000_000_000 << attempt)).div_ceil(1000),
             Event::Dial(key, attempt + 1),
         );
+    }
+
+    /// Notes that a cut or a dead machine has swallowed the first packet of a dial.
+    fn hang(&mut self, key: Key) {
+        let Some(connection) = self.table.get(key) else { return };
+        connection.hung = true;
+        let link = connection.pipes[0].link;
+        self.hold_back(link, 1);
     }
 
     /// A dial has reached its host.
@@ -213,6 +228,7 @@ impl State {
         }
         if self.is_dead(host) {
             self.hits.dials_hung += 1;
+            self.hang(key);
             return;
         }
         let exact = (host, address.port(), address.ip());

@@ -4,11 +4,9 @@
 //! to arrive. Bandwidth is shared first come, first served, and counts payload only. Latencies and losses have random
 //! streams of their own, named after the two hosts: neither another host nor a loss shifts a latency.
 
-use policy::{
-    Rng, Seed,
-    distribution::Distribution,
-    quantity::{Bandwidth, TimeSpan},
-};
+use policy::{Rng, Seed, quantity::Bandwidth};
+
+use crate::fault::{Kind, LinkSettings, Touched};
 
 /// The first pause before a segment is sent again, in nanoseconds: Linux's least (`TCP_RTO_MIN`); it doubles from then on.
 const FIRST_RETRY: u64 = 200_000_000;
@@ -17,33 +15,12 @@ const LONGEST_RETRY: u64 = 120_000_000_000;
 /// After so many losses in a row a segment gets through, whatever the probability says: a stream never misses a byte.
 const MOST_LOSSES: u32 = 15;
 
-/// What every link between two hosts is like unless a fault changes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LinkSettings {
-    /// The time on the way, one way.
-    pub latency: Distribution<TimeSpan>,
-    /// Without limit when there is none.
-    pub bandwidth: Option<Bandwidth>,
-    /// The probability that a segment is lost and has to be sent again, 0 to 1.
-    pub loss: f64,
-}
-
-impl Default for LinkSettings {
-    fn default() -> Self {
-        Self { latency: Distribution::Constant(TimeSpan::default()), bandwidth: None, loss: 0.0 }
-    }
-}
-
-impl LinkSettings {
-    /// What is impossible about them: the parameter's name and what it must be.
-    pub fn problem(&self) -> Option<(&'static str, String)> {
-        let bad = |name, what: &str| Some((name, what.to_owned()));
-        match self {
-            Self { loss, .. } if !(0.0..=1.0).contains(loss) => bad("loss", "must be 0 to 1"),
-            Self { bandwidth: Some(Bandwidth(0)), .. } => bad("bandwidth", "must be above 0"),
-            Self { latency, .. } => latency.problem(),
-        }
-    }
+/// What let a link through again, last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opener {
+    Repair,
+    /// Of this host.
+    Restart(usize),
 }
 
 /// One direction between two hosts.
@@ -52,6 +29,8 @@ pub(super) struct Link {
     pub(super) to: usize,
     pub(super) settings: LinkSettings,
     pub(super) cut: bool,
+    pub(super) touched: Touched,
+    pub(super) opener: Opener,
     latencies: Rng,
     losses: Rng,
     /// When the last segment will have left, in nanoseconds.
@@ -61,7 +40,17 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(from: usize, to: usize, settings: LinkSettings, seed: Seed) -> Self {
         let (latencies, losses) = (seed.stream("latency"), seed.stream("loss"));
-        Self { from, to, settings, cut: false, latencies, losses, free: 0 }
+        Self {
+            from,
+            to,
+            settings,
+            cut: false,
+            touched: Touched::default(),
+            opener: Opener::Repair,
+            latencies,
+            losses,
+            free: 0,
+        }
     }
 
     /// When a segment of so many bytes, sent at `now`, arrives, in nanoseconds; and how often it was lost on the way.
@@ -71,6 +60,7 @@ impl Link {
             left = left.saturating_add((bytes as u64 * 8_000_000_000).div_ceil(bits.max(1)));
         }
         self.free = left;
+        self.note(now);
         let (mut losses, mut retry) = (0, FIRST_RETRY);
         while losses < u64::from(MOST_LOSSES) && self.loses() {
             left = left.saturating_add(retry);
@@ -82,7 +72,19 @@ impl Link {
 
     /// When the first packet of a dial, which is not lost, arrives.
     pub(super) fn carry_dial(&mut self, now: u64) -> u64 {
+        self.note(now);
         self.reach(self.free.max(now))
+    }
+
+    /// Counts what the last changes of this link do to a segment that is sent at `now`.
+    fn note(&mut self, now: u64) {
+        self.touched.add(Kind::Latency, 1);
+        if self.settings.bandwidth.is_none() || self.free > now {
+            self.touched.add(Kind::Rate, 1);
+        }
+        if self.settings.loss == 0.0 {
+            self.touched.add(Kind::Loss, 1);
+        }
     }
 
     fn reach(&mut self, left: u64) -> u64 {
@@ -91,7 +93,11 @@ impl Link {
 
     /// Whether the next segment is lost.
     pub(super) fn loses(&mut self) -> bool {
-        self.settings.loss > 0.0 && self.losses.chance(self.settings.loss)
+        let lost = self.settings.loss > 0.0 && self.losses.chance(self.settings.loss);
+        if lost {
+            self.touched.add(Kind::Loss, 1);
+        }
+        lost
     }
 }
 
@@ -107,6 +113,8 @@ pub(super) fn next_retry(first: u64, now: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use policy::{distribution::Distribution, quantity::TimeSpan};
+
     use super::*;
 
     #[test]

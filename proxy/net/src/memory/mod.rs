@@ -26,22 +26,23 @@ use std::{
 use policy::Seed;
 use tokio::task::spawn_local;
 
-use crate::Clock;
+use crate::{
+    Clock,
+    fault::{Crash, FaultError, Faults, Hits, Kind, LinkSettings, NetworkFault, Place, Touched},
+};
 
 mod connection;
 mod dial;
-mod fault;
 mod host;
 mod link;
 mod state;
 mod stream;
 
-pub use fault::{Crash, FaultError, Faults, Hits, NetworkFault};
 pub use host::Host;
-pub use link::LinkSettings;
 pub use stream::{MemoryListener, MemoryStream};
 
 use host::Tasks;
+use link::Opener;
 use state::{HostState, Leaving, State};
 
 /// A simulated microsecond is tokio's millisecond.
@@ -161,6 +162,7 @@ impl Memory {
                 name: name.to_owned(),
                 ip,
                 down: None,
+                touched: Touched::default(),
                 next_port: *dial::EPHEMERAL.start(),
                 ports: BTreeSet::new(),
             });
@@ -191,7 +193,10 @@ impl Memory {
         let dropped = tasks.map_or(0, |tasks| tasks.kill());
         self.0.with(|state| {
             state.hits.tasks_dropped += dropped;
+            let sockets = state.hits.sockets_dropped;
             state.crash(index, what);
+            let sockets = state.hits.sockets_dropped - sockets;
+            state.hosts[index].touched.add(Kind::Crash, dropped + sockets);
         });
     }
 }
@@ -235,7 +240,7 @@ impl State {
         self.hosts[host].down = None;
         for link in 0..self.links.len() {
             if self.links[link].from == host || self.links[link].to == host {
-                self.resume(link);
+                self.resume(link, Opener::Restart(host));
             }
         }
     }
@@ -244,15 +249,36 @@ impl State {
         self.names.get(name).copied().ok_or_else(|| FaultError::UnknownHost(name.to_owned()))
     }
 
+    /// A fault of this kind begins on a host.
+    fn begin(&mut self, name: &str, kind: Kind) -> Result<usize, FaultError> {
+        let index = self.find(name)?;
+        self.hosts[index].touched.begin(kind);
+        Ok(index)
+    }
+
+    fn touched(&self, fault: &NetworkFault) -> Option<u64> {
+        let index = |name: &String| self.names.get(name).copied();
+        let touched = match fault.place() {
+            Place::Link(from, to) => {
+                let link = self.link_of.get(&(index(from)?, index(to)?))?;
+                &self.links[*link].touched
+            }
+            Place::Host(host) => &self.hosts[index(host)?].touched,
+        };
+        Some(touched.get(fault.kind()))
+    }
+
     /// Changes a link of the network.
     fn change(
         &mut self,
         from: &str,
         to: &str,
+        kind: Kind,
         change: impl FnOnce(&mut link::Link),
     ) -> Result<usize, FaultError> {
         let (from, to) = (self.find(from)?, self.find(to)?);
         let index = self.link(from, to);
+        self.links[index].touched.begin(kind);
         change(&mut self.links[index]);
         Ok(index)
     }
@@ -265,41 +291,40 @@ fn possible(settings: &LinkSettings) -> Result<(), FaultError> {
 
 impl Faults for Memory {
     fn inflict(&self, fault: &NetworkFault) -> Result<(), FaultError> {
+        let kind = fault.kind();
         match fault {
             NetworkFault::Cut { from, to } => {
-                self.0.with(|state| state.change(from, to, |link| link.cut = true))?;
+                self.0.with(|state| state.change(from, to, kind, |link| link.cut = true))?;
             }
             NetworkFault::Repair { from, to } => self.0.with(|state| {
-                let link = state.change(from, to, |link| link.cut = false)?;
-                state.resume(link);
+                let link = state.change(from, to, kind, |link| link.cut = false)?;
+                state.resume(link, Opener::Repair);
                 Ok(())
             })?,
             NetworkFault::Latency { from, to, latency } => {
                 let latency = latency.clone();
                 possible(&LinkSettings { latency: latency.clone(), ..LinkSettings::default() })?;
-                self.0
-                    .with(|state| state.change(from, to, |link| link.settings.latency = latency))?;
+                let change = |link: &mut link::Link| link.settings.latency = latency;
+                self.0.with(|state| state.change(from, to, kind, change))?;
             }
             NetworkFault::Rate { from, to, bandwidth } => {
                 possible(&LinkSettings { bandwidth: *bandwidth, ..LinkSettings::default() })?;
-                self.0.with(|state| {
-                    state.change(from, to, |link| link.settings.bandwidth = *bandwidth)
-                })?;
+                let change = |link: &mut link::Link| link.settings.bandwidth = *bandwidth;
+                self.0.with(|state| state.change(from, to, kind, change))?;
             }
             NetworkFault::Loss { from, to, probability } => {
                 possible(&LinkSettings { loss: *probability, ..LinkSettings::default() })?;
-                self.0.with(|state| {
-                    state.change(from, to, |link| link.settings.loss = *probability)
-                })?;
+                let change = |link: &mut link::Link| link.settings.loss = *probability;
+                self.0.with(|state| state.change(from, to, kind, change))?;
             }
             NetworkFault::Crash { host, what } => {
-                let index = self.0.with(|state| state.find(host))?;
+                let index = self.0.with(|state| state.begin(host, kind))?;
                 if self.0.with(|state| state.hosts[index].down.is_none()) {
                     self.crash(index, *what);
                 }
             }
             NetworkFault::Restart { host } => {
-                let index = self.0.with(|state| state.find(host))?;
+                let index = self.0.with(|state| state.begin(host, kind))?;
                 if self.0.with(|state| state.hosts[index].down.is_some()) {
                     self.0.tasks.borrow_mut()[index] = Tasks::start();
                     self.0.with(|state| state.restart(index));
@@ -311,5 +336,9 @@ impl Faults for Memory {
 
     fn hits(&self) -> Hits {
         self.0.with(|state| state.hits)
+    }
+
+    fn touched(&self, fault: &NetworkFault) -> u64 {
+        self.0.with(|state| state.touched(fault)).unwrap_or(0)
     }
 }

@@ -19,10 +19,12 @@ use policy::{Instant, Seed, rng::mix};
 use super::{
     connection::{Connection, Key, Life, Segment, Table},
     dial::{Bound, Listening},
-    fault::{Crash, Hits},
-    link::{Link, LinkSettings, next_retry},
+    link::{Link, Opener, next_retry},
 };
-use crate::Clock;
+use crate::{
+    Clock,
+    fault::{Crash, Hits, Kind, LinkSettings, Touched},
+};
 
 /// Segments are at most so long: what a network card takes from its kernel at once.
 const LONGEST_SEGMENT: usize = 16 * 1024;
@@ -46,6 +48,7 @@ pub(super) struct HostState {
     pub(super) ip: IpAddr,
     /// What has died, if it has.
     pub(super) down: Option<Crash>,
+    pub(super) touched: Touched,
     pub(super) next_port: u16,
     /// Ports of its dials, by their destination.
     pub(super) ports: BTreeSet<(SocketAddr, u16)>,
@@ -223,6 +226,7 @@ impl State {
         }
         let waits = !pipe.held.is_empty();
         if waits || self.is_blocked(link) {
+            self.hold_back(link, (segment.bytes() as u64).max(1));
             // Resets are sent once; if one is lost, the peer's next segment is answered by another.
             if segment != Segment::Rst {
                 self.hits.bytes_held += segment.bytes() as u64;
@@ -234,6 +238,22 @@ impl State {
             return;
         }
         self.launch(key, side, segment, now);
+    }
+
+    /// Counts for a cut of the link what it keeps back.
+    pub(super) fn hold_back(&mut self, link: usize, count: u64) {
+        let link = &mut self.links[link];
+        if link.cut {
+            link.touched.add(Kind::Cut, count);
+        }
+    }
+
+    /// Counts what the end of a cut, or of a machine's death, has let through.
+    pub(super) fn let_through(&mut self, link: usize, count: u64) {
+        match self.links[link].opener {
+            Opener::Repair => self.links[link].touched.add(Kind::Repair, count),
+            Opener::Restart(host) => self.hosts[host].touched.add(Kind::Restart, count),
+        }
     }
 
     /// Puts a segment on its link.
@@ -272,6 +292,7 @@ impl State {
         let now = self.now();
         let Some(connection) = self.table.get(key) else { return };
         for segment in std::mem::take(&mut connection.pipes[side].held) {
+            self.let_through(link, (segment.bytes() as u64).max(1));
             let mut left = segment.bytes();
             while left > LONGEST_SEGMENT {
                 self.launch(key, side, Segment::Data(LONGEST_SEGMENT), now);
@@ -283,10 +304,11 @@ impl State {
     }
 
     /// A link lets something through again: what it held follows, and the news of what was read.
-    pub(super) fn resume(&mut self, link: usize) {
+    pub(super) fn resume(&mut self, link: usize, opener: Opener) {
         if self.is_blocked(link) {
             return;
         }
+        self.links[link].opener = opener;
         let now = self.now();
         for key in self.table.keys() {
             for side in [0, 1] {
@@ -346,7 +368,7 @@ impl State {
 
     /// The other end has reset the connection.
     fn broken(&mut self, key: Key, to: usize) {
-        let Some(Connection { ends, pipes }) = self.table.get(key) else { return };
+        let Some(Connection { ends, pipes, .. }) = self.table.get(key) else { return };
         let end = &mut ends[to];
         let wakers = [end.reader.take(), end.writer.take()];
         let life = end.life;

@@ -3,8 +3,8 @@
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use net::{
-    BindOptions, Listener, Net, Sharing,
-    memory::{Faults, Memory, MemorySettings},
+    BindOptions, Faults, Listener, Net, Sharing,
+    memory::{Memory, MemorySettings},
 };
 use policy::Seed;
 use tokio::{

@@ -2,10 +2,7 @@
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
-use net::{
-    Clock, Net,
-    memory::{Crash, FaultError, Faults, LinkSettings, Memory, NetworkFault},
-};
+use net::{Clock, Crash, FaultError, Faults, LinkSettings, Net, NetworkFault, memory::Memory};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{constant, latency, listen, micros, on, pair, pause, two};

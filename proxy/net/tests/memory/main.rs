@@ -5,3 +5,4 @@ mod faults;
 mod order;
 mod streams;
 mod support;
+mod touched;

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use net::{
-    Listener, Net,
-    memory::{Faults, LinkSettings},
-};
+use net::{Faults, LinkSettings, Listener, Net};
 use policy::{
     Rng, Seed,
     distribution::Distribution,

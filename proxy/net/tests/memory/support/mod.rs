@@ -6,8 +6,8 @@ use std::{
 };
 
 use net::{
-    BindOptions, Listener, Net,
-    memory::{Host, LinkSettings, Memory, MemoryListener, MemorySettings, MemoryStream},
+    BindOptions, LinkSettings, Listener, Net,
+    memory::{Host, Memory, MemoryListener, MemorySettings, MemoryStream},
 };
 use policy::{
     Seed,

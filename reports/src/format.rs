@@ -3,6 +3,7 @@
 //! last digits.
 
 use crate::metrics::Unit;
+use std::time::Duration;
 
 /// A number for a file: at most nine decimals, no trailing zeros, no exponent.
 pub fn plain(value: f64) -> String {
@@ -148,6 +149,19 @@ pub fn seconds(value: f64) -> String {
     if value == 0.0 { "0 s".to_owned() } else { time(value * 1e3) }
 }
 
+/// A length of time as one says it: `1 h 5 min`, `20 min 10 s`, `12.3 s`.
+pub fn span(length: Duration) -> String {
+    let seconds = length.as_secs_f64();
+    let whole = seconds.round() as u64;
+    let (large, small) = match whole {
+        ..60 => return time(seconds * 1e3),
+        60..3600 => ((whole / 60, "min"), (whole % 60, "s")),
+        _ => ((whole / 3600, "h"), (whole % 3600 / 60, "min")),
+    };
+    let large = format!("{} {}", count(large.0 as f64), large.1);
+    if small.0 == 0 { large } else { format!("{large} {} {}", small.0, small.1) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +180,17 @@ mod tests {
                 "60 s", "10 min"
             ]
         );
+    }
+
+    #[test]
+    fn spans_are_said_in_two_units_at_most() {
+        let said = |seconds| span(Duration::from_secs_f64(seconds));
+        assert_eq!(said(12.34), "12.3 s");
+        assert_eq!(said(59.9), "1 min");
+        assert_eq!(said(1210.0), "20 min 10 s");
+        assert_eq!(said(3600.0), "1 h");
+        assert_eq!(said(3_903.0), "1 h 5 min");
+        assert_eq!(said(3_600_000.0), "1,000 h");
     }
 
     #[test]

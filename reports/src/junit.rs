@@ -1,7 +1,7 @@
 //! `junit.xml`: for CI systems, in the dialect that Jenkins, GitLab and the rest agree on.
 //!
-//! A suite is a run (scenario, variant, world), a case is a threshold. A threshold that did not hold is
-//! a *failure*; a run that could not be carried out, or whose measurement is not valid, is an *error*:
+//! A suite is a run (scenario, variant, world), a case is a threshold or an invariant. One that did not hold is
+//! a *failure*; an invariant that could not be checked was *skipped*; a run that could not be carried out, or whose measurement is not valid, is an *error*:
 //! the harness' fault, not the proxy's. No times, no host, no random identifier: two runs of one seed
 //! write the same file.
 
@@ -48,7 +48,7 @@ fn test_suite(run: &Run) -> TestSuite {
         Verdict::Invalid(why) => {
             add("the measurement is valid", bad(NonSuccessKind::Error, "invalid", why, run));
         }
-        Verdict::Pass | Verdict::Fail if run.thresholds.is_empty() => {
+        Verdict::Pass | Verdict::Fail if run.thresholds.is_empty() && run.invariants.is_empty() => {
             add("the run can be carried out", TestCaseStatus::success());
         }
         Verdict::Pass | Verdict::Fail => {}
@@ -61,6 +61,21 @@ fn test_suite(run: &Run) -> TestSuite {
             bad(NonSuccessKind::Failure, "threshold", &message, run)
         };
         add(&threshold.expression, status);
+    }
+    for invariant in &run.invariants {
+        let status = match &invariant.unchecked {
+            _ if !invariant.holds() => {
+                let message = headline::broken(invariant);
+                bad(NonSuccessKind::Failure, "invariant", &message, run)
+            }
+            None => TestCaseStatus::success(),
+            Some(why) => {
+                let mut status = TestCaseStatus::skipped();
+                status.set_message(why.as_str());
+                status
+            }
+        };
+        add(&format!("invariant {}", invariant.name), status);
     }
     suite
 }

@@ -6,6 +6,7 @@
 //! ([`terminal::summary`]). This crate is a leaf: it knows nothing of proxies, reads no clock, and the
 //! same input gives the same bytes.
 
+pub mod agreement;
 pub mod catalogue;
 pub mod csv;
 pub mod files;
@@ -22,6 +23,7 @@ pub mod record;
 pub mod run;
 pub mod terminal;
 
+pub use agreement::{Agreement, agreements};
 pub use catalogue::{METRICS, MetricInfo, Names, Scope, resolve};
 pub use files::write_all;
 pub use invariant::InvariantResult;

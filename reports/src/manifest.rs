@@ -17,7 +17,27 @@ struct File<'a> {
     command: &'a str,
     started: &'a str,
     elapsed_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    virtual_time: Option<VirtualTime>,
     runs: Vec<Entry<'a>>,
+}
+
+/// How much virtual time was covered, and how fast.
+#[derive(Serialize)]
+struct VirtualTime {
+    covered_s: f64,
+    elapsed_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds_per_second: Option<f64>,
+}
+
+impl VirtualTime {
+    fn of(suite: &Suite) -> Option<Self> {
+        let covered_s = suite.virtual_time().as_secs_f64();
+        let elapsed_s = suite.manifest.virtual_elapsed.as_secs_f64();
+        let speed = Some(covered_s / elapsed_s).filter(|speed| speed.is_finite());
+        (covered_s > 0.0).then_some(Self { covered_s, elapsed_s, seconds_per_second: speed })
+    }
 }
 
 #[derive(Serialize)]
@@ -47,6 +67,7 @@ pub fn manifest(suite: &Suite) -> io::Result<Vec<u8>> {
         command: &manifest.command,
         started: &manifest.started,
         elapsed_s: manifest.elapsed.as_secs_f64(),
+        virtual_time: VirtualTime::of(suite),
         runs: suite
             .runs
             .iter()

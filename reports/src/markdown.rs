@@ -3,6 +3,7 @@
 //! Such places take 1 MiB and drop a longer file whole, so this one counts its bytes and says what it
 //! left out. Nothing that came from a file is taken as markup.
 
+use crate::agreement::{Agreement, Standing, agreements};
 use crate::format;
 use crate::headline;
 use crate::run::{Run, Suite, Verdict};
@@ -20,6 +21,10 @@ pub fn summary(suite: &Suite) -> String {
     let worst = suite.worst();
     let _ = writeln!(out, "# Windtunnel: {}\n", verdict_word(&worst));
     let _ = writeln!(out, "{}.\n", headline::tally(&suite.runs));
+    if let Some(watch) = headline::watch(&suite.runs) {
+        let sign = if watch.holds { "" } else { "❌ " };
+        let _ = writeln!(out, "{sign}{}.\n", escape(&watch.text));
+    }
     let runs = suite.by_severity();
     let mut blocks: Vec<String> =
         runs.iter().filter(|r| r.verdict != Verdict::Pass).map(|run| trouble(run)).collect();
@@ -30,6 +35,8 @@ pub fn summary(suite: &Suite) -> String {
     );
     blocks.push(head);
     blocks.extend(runs.iter().map(|run| row(run)));
+    let in_order: Vec<&Run> = suite.runs.iter().collect();
+    blocks.extend(agreements(&in_order).iter().map(agreed));
     let total = blocks.len();
     for (index, block) in blocks.into_iter().enumerate() {
         if out.len() + block.len() + RESERVE > MAX_BYTES {
@@ -98,6 +105,23 @@ fn trouble(run: &Run) -> String {
         }
         out.push('\n');
     }
+    if run.broken_invariants().next().is_some() {
+        out.push_str(
+            "| invariant | broken | checked | promise | first seen |\n|---|---:|---:|---|---|\n",
+        );
+        for invariant in run.broken_invariants() {
+            let _ = writeln!(
+                out,
+                "| {} | **{}** | {} | {} | {} |",
+                escape(&invariant.name),
+                format::count(invariant.broken as f64),
+                format::count(invariant.checked as f64),
+                escape(&invariant.promise),
+                escape(invariant.examples.first().map_or("", String::as_str)),
+            );
+        }
+        out.push('\n');
+    }
     for note in &run.notes {
         let _ = writeln!(out, "- {}", escape(note));
     }
@@ -109,6 +133,22 @@ fn trouble(run: &Run) -> String {
         run.seed,
         format::seconds(run.duration.as_secs_f64())
     );
+    out
+}
+
+fn agreed(agreement: &Agreement) -> String {
+    let mut out = format!("\n### How the worlds agree: {}\n\n", escape(&agreement.title()));
+    let head = agreement.head();
+    let _ = writeln!(out, "| {} |", head.join(" | "));
+    let _ = writeln!(out, "|---|{}---|", "---:|".repeat(head.len() - 2));
+    for row in agreement.table() {
+        let cell = |(text, standing): (String, Standing)| match standing {
+            Standing::Apart => format!("⚠️ **{}**", escape(&text)),
+            Standing::Within | Standing::Unknown => escape(&text),
+        };
+        let cells: Vec<String> = row.into_iter().map(cell).collect();
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
     out
 }
 

@@ -24,6 +24,14 @@ pub enum World {
 }
 
 impl World {
+    /// Whether time there costs nothing but the work done in it.
+    pub fn is_virtual(self) -> bool {
+        match self {
+            World::Model | World::Sim => true,
+            World::Live => false,
+        }
+    }
+
     /// The name as it stands in scenario files and in every output.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -242,6 +250,9 @@ pub struct Manifest {
     pub started: String,
     /// How long it took, real time.
     pub elapsed: Duration,
+    /// How much of that went by while runs in virtual time were going on, several at once counted once. Zero where there
+    /// were none, or where nobody looked.
+    pub virtual_elapsed: Duration,
 }
 
 /// Runs that belong together, with who made them.
@@ -258,6 +269,15 @@ impl Suite {
     pub fn worst(&self) -> Verdict {
         let worst = self.runs.iter().map(|run| &run.verdict).max_by_key(|v| v.severity());
         worst.cloned().unwrap_or(Verdict::Pass)
+    }
+
+    /// How much virtual time was covered: the runs in `model` and `sim` that could be carried out, one after the other.
+    pub fn virtual_time(&self) -> Duration {
+        let carried_out = self
+            .runs
+            .iter()
+            .filter(|run| run.world.is_virtual() && !matches!(run.verdict, Verdict::Error(_)));
+        carried_out.map(|run| run.duration).sum()
     }
 
     /// The runs with what wants attention first: errors, failed, invalid, then passed; otherwise in

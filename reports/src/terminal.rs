@@ -1,9 +1,10 @@
-//! The summary on a terminal: a table of verdicts, and below it, where the eye ends up, what did not
-//! pass and how to repeat it.
+//! The summary on a terminal: a table of verdicts, how the worlds agree, and below it, where the eye ends up, what did
+//! not pass and how to repeat it.
 //!
 //! Whether there are colours is the caller's to say (a terminal, `NO_COLOR`). Text from files loses
 //! its control characters on the way: a scenario's name may not repaint the screen.
 
+use crate::agreement::{self, Agreement};
 use crate::headline;
 use crate::run::{Run, Suite, Verdict};
 use anstyle::{AnsiColor, Style};
@@ -45,6 +46,13 @@ pub fn summary(suite: &Suite, colour: Colour) -> String {
         (key(a), a.world, a.seed).cmp(&(key(b), b.world, b.seed))
     });
     let mut out = table(&runs, colour);
+    let agreements = agreement::agreements(&runs);
+    if !agreements.is_empty() {
+        out.push('\n');
+    }
+    for agreement in &agreements {
+        out.push_str(&agreed(agreement, colour));
+    }
     let bad: Vec<&&Run> = runs.iter().filter(|run| run.verdict != Verdict::Pass).collect();
     for run in &bad {
         out.push('\n');
@@ -53,6 +61,13 @@ pub fn summary(suite: &Suite, colour: Colour) -> String {
     out.push('\n');
     let tally = headline::tally(&suite.runs);
     let _ = writeln!(out, "{}", colour.paint(style(&suite.worst()), &tally));
+    if let Some(watch) = headline::watch(&suite.runs) {
+        let style = if watch.holds { Style::new().dimmed() } else { style(&Verdict::Fail) };
+        let _ = writeln!(out, "{}", colour.paint(style, &clean(&watch.text)));
+    }
+    if let Some(covered) = headline::virtual_time(suite) {
+        let _ = writeln!(out, "{}", colour.paint(Style::new().dimmed(), &covered));
+    }
     out
 }
 
@@ -108,6 +123,14 @@ fn table(runs: &[&Run], colour: Colour) -> String {
         line(&cells, Some(&run.verdict));
     }
     out
+}
+
+fn agreed(agreement: &Agreement, colour: Colour) -> String {
+    let is_apart = agreement.apart().next().is_some();
+    let (word, ink) =
+        if is_apart { ("apart", AnsiColor::Yellow) } else { ("agree", AnsiColor::Green) };
+    let word = colour.paint(ink.on_default(), word);
+    format!("{word}: {}: {}\n", clean(&agreement.title()), clean(&agreement.sentence()))
 }
 
 fn trouble(run: &Run, colour: Colour) -> String {

@@ -97,7 +97,33 @@ fn small() -> Suite {
     broken.measurement = Measurement::empty();
     broken.thresholds.clear();
     broken.variant.clear();
-    let runs = vec![run("ci/slow", "p2c", 30), run("ci/slow", "round_robin", 400), broken];
+    let mut slow = run("ci/slow", "round_robin", 400);
+    slow.invariants = sample::invariants(4);
+    let mut good = run("ci/slow", "p2c", 30);
+    good.invariants = sample::invariants(0);
+    for run in [&mut good, &mut slow] {
+        reports::invariant::insert_into(&mut run.measurement.metrics, &run.invariants);
+    }
+    let runs = vec![good, slow, broken];
+    Suite { runs, manifest: sample::manifest() }
+}
+
+/// One scenario in three worlds: the model is near enough, real sockets are not.
+fn several_worlds() -> Suite {
+    let in_world = |world, slowness, errors: f64| {
+        let mut run = run("ci/everywhere", "p2c", slowness);
+        run.world = world;
+        run.verdict = Verdict::Pass;
+        run.thresholds.clear();
+        run.measurement.metrics.insert("failed", errors, Unit::Count);
+        run
+    };
+    let runs = vec![
+        in_world(World::Model, 30, 1.0),
+        in_world(World::Sim, 30, 1.0),
+        in_world(World::Live, 90, 4.0),
+        run("ci/elsewhere", "p2c", 30),
+    ];
     Suite { runs, manifest: sample::manifest() }
 }
 
@@ -182,6 +208,75 @@ fn terminal_text() {
     let coloured = terminal::summary(&small(), Colour::Ansi);
     assert!(coloured.contains("\u{1b}[1m\u{1b}[31mfail"), "{coloured:?}");
     assert!(!terminal::summary(&small(), Colour::Plain).contains('\u{1b}'));
+}
+
+#[test]
+fn terminal_text_of_several_worlds() {
+    insta::assert_snapshot!(terminal::summary(&several_worlds(), Colour::Plain));
+}
+
+#[test]
+fn summary_md_of_several_worlds() {
+    insta::assert_snapshot!(text("summary.md", &several_worlds()));
+}
+
+#[test]
+fn the_page_shows_how_worlds_agree() {
+    let page = text("index.html", &several_worlds());
+    let (_, rest) = page.split_once("<details class=\"agreement\"").expect("has a table");
+    let (table, rest) = rest.split_once("</details>").expect("is closed");
+    insta::assert_snapshot!(table);
+    assert!(!rest.contains("class=\"agreement\""), "one world has nothing to agree with");
+}
+
+#[test]
+fn worlds_are_held_together_by_variant_and_seed() {
+    let mut suite = several_worlds();
+    let agreements = |suite: &Suite| reports::agreements(&suite.runs.iter().collect::<Vec<_>>());
+    let all = agreements(&suite);
+    assert_eq!(all.len(), 1);
+    assert_eq!(
+        (all[0].reference, &all[0].others[..]),
+        (World::Sim, &[World::Model, World::Live][..])
+    );
+    assert!(all[0].apart().all(|(_, world, _)| world == World::Live));
+    // Without the simulation, what is real is what the model is held against.
+    suite.runs[1].verdict = Verdict::Error("no memory".to_owned());
+    let all = agreements(&suite);
+    assert_eq!((all[0].reference, &all[0].others[..]), (World::Live, &[World::Model][..]));
+    suite.runs[2].seed = 8;
+    assert_eq!(agreements(&suite), []);
+}
+
+#[test]
+fn virtual_time_is_counted_in_virtual_worlds_only() {
+    let suite = several_worlds();
+    assert_eq!(suite.virtual_time(), Duration::from_secs(12));
+    let told = terminal::summary(&suite, Colour::Plain);
+    assert!(
+        told.contains("12 s of virtual time in 160 ms: 75 virtual seconds per second"),
+        "{told}"
+    );
+    let manifest = text("manifest.json", &suite);
+    assert!(manifest.contains("\"seconds_per_second\": 75"), "{manifest}");
+    let mut live = suite;
+    live.runs.retain(|run| run.world == World::Live);
+    assert!(!terminal::summary(&live, Colour::Plain).contains("virtual"));
+    assert!(!text("manifest.json", &live).contains("virtual"));
+}
+
+#[test]
+fn a_broken_invariant_is_a_failed_case_of_its_own() {
+    let mut suite = small();
+    suite.runs.truncate(1);
+    suite.runs[0].invariants = sample::invariants(4);
+    suite.runs[0].verdict = Verdict::Fail;
+    let xml = text("junit.xml", &suite);
+    assert!(xml.contains("tests=\"4\" skipped=\"1\" failures=\"1\" errors=\"0\""), "{xml}");
+    assert!(text("index.html", &suite).contains("<h1>An invariant is broken</h1>"));
+    assert!(text("summary.md", &suite).contains("| nothing\\_to\\_the\\_dead | **4** | 2,411 |"));
+    let told = terminal::summary(&suite, Colour::Plain);
+    assert!(told.contains("invariant nothing_to_the_dead is broken, 4 of 2,411 checks"), "{told}");
 }
 
 #[test]

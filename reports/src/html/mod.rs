@@ -7,6 +7,7 @@
 //! machine (that is `manifest.json`'s), so the same runs give the same page.
 
 mod charts;
+mod held;
 mod page;
 pub mod picture;
 

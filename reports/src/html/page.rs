@@ -1,8 +1,9 @@
 //! What stands on the page: a suite turned into words, tables and figures for the template.
 
 use super::charts::{self, Figure};
+use super::held::{Agreed, Invariants, agreed, invariants};
 use crate::format;
-use crate::headline::{self, NONE};
+use crate::headline::{self, NONE, Watch};
 use crate::run::{Run, Suite, Verdict};
 use askama::Template;
 use std::io;
@@ -20,6 +21,7 @@ pub(super) struct Page<'a> {
     verdict: &'static str,
     heading: &'static str,
     tally: String,
+    watch: Option<Watch>,
     rows: Vec<Row<'a>>,
     groups: Vec<Group<'a>>,
     files: Vec<(&'static str, &'static str)>,
@@ -43,6 +45,7 @@ struct Group<'a> {
     scenario: &'a str,
     description: &'a str,
     comparison: Option<Comparison>,
+    agreements: Vec<Agreed>,
     runs: Vec<View<'a>>,
 }
 
@@ -63,6 +66,7 @@ struct View<'a> {
     facts: Vec<(&'static str, String)>,
     reason: Option<&'a str>,
     thresholds: Vec<Threshold<'a>>,
+    invariants: Option<Invariants<'a>>,
     events: Vec<(usize, String, &'a str)>,
     figures: Vec<Figure>,
     tables: Vec<Table>,
@@ -120,6 +124,7 @@ impl<'a> Page<'a> {
                 scenario,
                 description: &runs[0].1.description,
                 comparison,
+                agreements: agreed(&runs),
                 runs: views.collect::<io::Result<_>>()?,
             })
         };
@@ -132,11 +137,17 @@ impl<'a> Page<'a> {
                     "Measured"
                 }
                 Verdict::Pass => "Every threshold held",
+                Verdict::Fail
+                    if suite.runs.iter().all(|run| run.failed_thresholds().next().is_none()) =>
+                {
+                    "An invariant is broken"
+                }
                 Verdict::Fail => "A threshold did not hold",
                 Verdict::Invalid(_) => "A measurement is not valid",
                 Verdict::Error(_) => "A run could not be carried out",
             },
             tally: headline::tally(&suite.runs),
+            watch: headline::watch(&suite.runs),
             rows,
             groups: groups.into_iter().map(group).collect::<io::Result<_>>()?,
             has_variants: suite.runs.iter().any(|run| !run.variant.is_empty()),
@@ -274,6 +285,7 @@ fn view(id: usize, run: &Run, label: String, is_open: bool, figures: Vec<Figure>
         facts,
         reason: run.verdict.reason(),
         thresholds,
+        invariants: invariants(run),
         events: run
             .events
             .iter()

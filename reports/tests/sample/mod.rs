@@ -2,8 +2,8 @@
 //! shapes of real ones. Shared by the tests and by `examples/sample_report.rs`.
 
 use reports::{
-    EventMark, FailClass, Manifest, Measurement, Outcome, Phase, Recorder, RecorderConfig, Run,
-    Sample, Suite, ThresholdResult, Unit, Verdict, World,
+    EventMark, FailClass, InvariantResult, Manifest, Measurement, Outcome, Phase, Recorder,
+    RecorderConfig, Run, Sample, Suite, ThresholdResult, Unit, Verdict, World,
 };
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -244,6 +244,28 @@ pub(crate) fn judge(run: &mut Run) {
     run.verdict = if holds { Verdict::Pass } else { Verdict::Fail };
 }
 
+/// Three invariants: one that held, one that was broken so often, one that could not be checked.
+pub(crate) fn invariants(broken: u64) -> Vec<InvariantResult> {
+    let invariant = |name: &str, promise: &str, checked| InvariantResult {
+        name: name.to_owned(),
+        promise: promise.to_owned(),
+        checked,
+        ..InvariantResult::default()
+    };
+    let one = "Every request that was sent ends in exactly one outcome.";
+    let dead =
+        "Nothing is sent to an endpoint that is ejected, removed or down, but for panic mode.";
+    let mut dead = invariant("nothing_to_the_dead", dead, 2411);
+    dead.broken = broken;
+    let what = "was sent to web-3, which had been ejected at 2.1 s";
+    dead.examples = (0..broken.min(3))
+        .map(|n| format!("request {} at 2.{}5 s {what}", 871 + n, n + 1))
+        .collect();
+    let mut budget = invariant("retry_budget", "The share of retries stays within its budget.", 0);
+    budget.unchecked = Some("retries are off in this scenario".to_owned());
+    vec![invariant("one_outcome", one, 1200), dead, budget]
+}
+
 /// Adds the fault of the plan as events.
 pub(crate) fn with_events(mut run: Run, plan: &Plan) -> Run {
     if let Some((from, to, factor)) = plan.slow {
@@ -263,6 +285,7 @@ pub(crate) fn manifest() -> Manifest {
         command: "windtunnel run suites".to_owned(),
         started: "2026-01-02T03:04:05Z".to_owned(),
         elapsed: Duration::from_millis(61_250),
+        virtual_elapsed: Duration::from_millis(160),
     }
 }
 
@@ -301,6 +324,22 @@ pub(crate) fn suite(scale: f64) -> Suite {
         run.command += name;
         judge(&mut run);
         runs.push(with_events(run, &plan));
+    }
+    runs[1].invariants = invariants(0);
+    runs[2].invariants = invariants(2);
+    runs[2].verdict = Verdict::Fail;
+    runs[3].invariants = invariants(0);
+    let mut elsewhere = Plan::new(seconds, 200.0);
+    for (world, mean_ms, errors) in
+        [(World::Model, 20.1, None), (World::Sim, 20.0, None), (World::Live, 23.0, Some(0.02))]
+    {
+        elsewhere.mean_ms = mean_ms;
+        elsewhere.errors = errors.map(|p| (fault.0, fault.1, p));
+        let description = "The same scenario in three worlds, one of which differs.";
+        let mut run = run("ci/everywhere", description, world, &elsewhere);
+        run.thresholds.truncate(0);
+        judge(&mut run);
+        runs.push(run);
     }
     let mut burst = Plan::new(seconds, 150.0);
     burst.errors = Some((fault.0, fault.1, 0.3));

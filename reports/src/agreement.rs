@@ -1,0 +1,351 @@
+//! How the worlds agree: the figures of one scenario that ran in several of them, side by side.
+//!
+//! The same variant with the same seed faces the same requests in every world, so what differs is the world. Where two
+//! differ by more than a bound that stands beside them, that is a finding: one of them is wrong about the proxy, or leaves
+//! out something that matters here. It is no verdict: a scenario may well be about what one world leaves out.
+//!
+//! Figures are held against those of one world, the *reference*: `sim` where it ran, since it shares the engine with
+//! `live` and the clock with `model`; else `live`. The bounds allow for what is known to differ. A latency may be off by a
+//! part, or by a little time that only one world spends at all (the model costs no processor time, real sockets do);
+//! shares and errors may be off by what chance does to a run of ordinary length.
+
+use crate::format;
+use crate::headline::NONE;
+use crate::metrics::Unit;
+use crate::run::{Run, Verdict, World};
+
+/// How one scenario came out in several worlds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agreement {
+    /// The scenario.
+    pub scenario: String,
+    /// The variant in short, empty without a matrix.
+    pub variant: String,
+    /// The seed.
+    pub seed: u64,
+    /// The world that the others are held against.
+    pub reference: World,
+    /// The others, in the order model, sim, live.
+    pub others: Vec<World>,
+    /// The figures.
+    pub rows: Vec<Row>,
+}
+
+/// One figure in every world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Its name for a person: `p99`.
+    pub figure: &'static str,
+    /// What it is in the reference, with its unit.
+    pub reference: String,
+    /// What it is in the others, in their order.
+    pub cells: Vec<Cell>,
+    /// How far apart it may be, in words: `10 % or 1 ms`.
+    pub bound: &'static str,
+}
+
+/// A figure of one world, held against the reference's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// The figure with its unit, or a dash.
+    pub value: String,
+    /// How far it is off, in words: `+3.2 %`. A dash where one of the two has no figure.
+    pub difference: String,
+    /// Whether that is within the bound.
+    pub standing: Standing,
+}
+
+/// How a figure stands to its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Near enough.
+    Within,
+    /// Farther than the bound.
+    Apart,
+    /// One of the two has no figure, so there is nothing to hold together.
+    Unknown,
+}
+
+/// How two values of a figure are held together.
+#[derive(Clone, Copy, Debug)]
+enum Bound {
+    /// A part of the reference, or a value so small that it does not matter, in the figure's own unit.
+    Part { part: f64, floor: f64 },
+    /// Percentage points of a ratio.
+    Points(f64),
+    /// A count, as a part of all requests.
+    OfRequests(f64),
+}
+
+/// Figure, metric, bound, the bound in words.
+const FIGURES: [(&str, &str, Bound, &str); 11] = [
+    ("requests", "requests", Bound::Part { part: 0.02, floor: 1.0 }, "2 %"),
+    ("rate", "rate", Bound::Part { part: 0.02, floor: 0.0 }, "2 %"),
+    ("success", "success_ratio", Bound::Points(0.5), "0.5 points"),
+    ("mean", "latency.mean", Bound::Part { part: 0.05, floor: 0.5 }, "5 % or 0.5 ms"),
+    ("p50", "latency.p50", Bound::Part { part: 0.05, floor: 0.5 }, "5 % or 0.5 ms"),
+    ("p99", "latency.p99", Bound::Part { part: 0.1, floor: 1.0 }, "10 % or 1 ms"),
+    ("failed", "failed", Bound::OfRequests(0.005), "0.5 % of requests"),
+    ("timed out", "timed_out", Bound::OfRequests(0.005), "0.5 % of requests"),
+    ("refused", "refused", Bound::OfRequests(0.005), "0.5 % of requests"),
+    ("dropped", "dropped", Bound::OfRequests(0.005), "0.5 % of requests"),
+    ("retries", "retries", Bound::OfRequests(0.005), "0.5 % of requests"),
+];
+
+/// How far apart the part of an endpoint in all requests may be, in points.
+const SHARE_POINTS: f64 = 2.0;
+
+/// One for each scenario, variant and seed that ran in more than one world, in the order in which they first appear.
+/// Runs that could not be carried out are left out.
+pub fn agreements(runs: &[&Run]) -> Vec<Agreement> {
+    let mut sets: Vec<Vec<&Run>> = Vec::new();
+    let measured = runs.iter().filter(|run| {
+        !matches!(run.verdict, Verdict::Error(_)) && !run.measurement.metrics.is_empty()
+    });
+    for run in measured {
+        let is_same = |set: &&mut Vec<&Run>| {
+            let first = set[0];
+            (&first.scenario, &first.variant, first.seed) == (&run.scenario, &run.variant, run.seed)
+        };
+        match sets.iter_mut().find(is_same) {
+            Some(set) if set.iter().any(|known| known.world == run.world) => {}
+            Some(set) => set.push(run),
+            None => sets.push(vec![run]),
+        }
+    }
+    sets.retain(|set| set.len() > 1);
+    sets.into_iter().map(hold_together).collect()
+}
+
+/// The runs are at least two, each of another world.
+fn hold_together(mut runs: Vec<&Run>) -> Agreement {
+    runs.sort_by_key(|run| run.world);
+    let rank = |run: &&Run| match run.world {
+        World::Sim => 0,
+        World::Live => 1,
+        World::Model => 2,
+    };
+    let best = (0..runs.len()).min_by_key(|index| rank(&runs[*index])).unwrap_or(0);
+    let reference = runs.remove(best);
+    let figures = FIGURES.iter().filter_map(|figure| row(reference, &runs, *figure));
+    let rows = figures.chain(shares(reference, &runs)).collect();
+    Agreement {
+        scenario: reference.scenario.clone(),
+        variant: reference.variant_short(),
+        seed: reference.seed,
+        reference: reference.world,
+        others: runs.iter().map(|run| run.world).collect(),
+        rows,
+    }
+}
+
+/// A figure in every world; nothing where none has it, or where it counts what never happened.
+fn row(
+    reference: &Run,
+    others: &[&Run],
+    (figure, name, bound, words): (&'static str, &str, Bound, &'static str),
+) -> Option<Row> {
+    let read = |run: &Run| run.measurement.metrics.get(name);
+    let all = || std::iter::once(reference).chain(others.iter().copied());
+    let counts_nothing = matches!(bound, Bound::OfRequests(_))
+        && all().all(|run| read(run).is_none_or(|value| value == 0.0));
+    if counts_nothing || all().all(|run| read(run).is_none()) {
+        return None;
+    }
+    let unit = match (bound, name) {
+        (Bound::Points(_), _) => Unit::Ratio,
+        (_, "rate") => Unit::PerSecond,
+        (_, name) if name.starts_with("latency.") => Unit::Milliseconds,
+        _ => Unit::Count,
+    };
+    let show = |value: Option<f64>| match (value, unit) {
+        (None, _) => NONE.to_owned(),
+        (Some(value), Unit::Ratio) => format::percent(value),
+        (Some(value), unit) => format::metric(value, unit),
+    };
+    let requests = reference.measurement.metrics.get("requests").unwrap_or(0.0);
+    let cells = others.iter().map(|run| {
+        let value = read(run);
+        let (difference, standing) = match (read(reference), value) {
+            (Some(wanted), Some(value)) => compare(wanted, value, bound, requests),
+            _ => (NONE.to_owned(), Standing::Unknown),
+        };
+        Cell { value: show(value), difference, standing }
+    });
+    let cells = cells.collect();
+    Some(Row { figure, reference: show(read(reference)), cells, bound: words })
+}
+
+fn compare(wanted: f64, value: f64, bound: Bound, requests: f64) -> (String, Standing) {
+    let off = value - wanted;
+    let standing = |is_within| if is_within { Standing::Within } else { Standing::Apart };
+    match bound {
+        Bound::Part { part, floor } => {
+            let is_within = off.abs() <= (part * wanted.abs()).max(floor);
+            let words = if off == 0.0 {
+                signed(0.0, "%")
+            } else if wanted == 0.0 {
+                "from nothing".to_owned()
+            } else {
+                signed(100.0 * off / wanted.abs(), "%")
+            };
+            (words, standing(is_within))
+        }
+        Bound::Points(points) => {
+            (signed(100.0 * off, "points"), standing(100.0 * off.abs() <= points))
+        }
+        Bound::OfRequests(part) => {
+            // One request more or less is nothing, however few there were.
+            let is_within = off.abs() <= (part * requests).max(1.0);
+            let of_requests = if requests > 0.0 { 100.0 * off / requests } else { 0.0 };
+            (signed(of_requests, "% of requests"), standing(is_within))
+        }
+    }
+}
+
+/// The part of each endpoint in all requests, told by the one that differs most.
+fn shares(reference: &Run, others: &[&Run]) -> Option<Row> {
+    let wanted = &reference.measurement.endpoints;
+    if wanted.len() < 2 || wanted.iter().all(|row| row.requests == 0) {
+        return None;
+    }
+    let cells = others.iter().map(|run| {
+        let of = |name: &str| run.measurement.endpoints.iter().find(|row| row.name == name);
+        let off = wanted.iter().filter_map(|row| Some((row, of(&row.name)?.share - row.share)));
+        match off.max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs())) {
+            None => Cell {
+                value: NONE.to_owned(),
+                difference: NONE.to_owned(),
+                standing: Standing::Unknown,
+            },
+            Some((row, off)) => Cell {
+                value: share(&row.name, row.share, row.share + off),
+                difference: signed(100.0 * off, "points"),
+                standing: if 100.0 * off.abs() <= SHARE_POINTS {
+                    Standing::Within
+                } else {
+                    Standing::Apart
+                },
+            },
+        }
+    });
+    let even = format!("{} endpoints", wanted.len());
+    let cells = cells.collect();
+    Some(Row { figure: "share that differs most", reference: even, cells, bound: "2 points" })
+}
+
+/// `web-3 12.0 %, not 9.8 %`.
+fn share(endpoint: &str, wanted: f64, value: f64) -> String {
+    let (wanted, value) = (format::percent(wanted), format::percent(value));
+    if wanted == value {
+        format!("{endpoint} {value}")
+    } else {
+        format!("{endpoint} {value}, not {wanted}")
+    }
+}
+
+/// A difference with its sign: `+3.2 %`, `−12 %`; what rounds to nothing has none.
+fn signed(value: f64, unit: &str) -> String {
+    let digits = if value.abs() < 1.0 { 1 } else { 2 };
+    let size = if value.abs() < 0.05 { 0.0 } else { value.abs() };
+    let sign = match size {
+        0.0 => "",
+        _ if value < 0.0 => "−",
+        _ => "+",
+    };
+    format!("{sign}{} {unit}", format::significant(size, digits))
+}
+
+impl Agreement {
+    /// What was held together: `ci/slow [strategy=p2c], seed 7`.
+    pub fn title(&self) -> String {
+        let variant = &self.variant;
+        let variant = if variant.is_empty() { String::new() } else { format!(" [{variant}]") };
+        format!("{}{variant}, seed {}", self.scenario, self.seed)
+    }
+
+    /// What is farther apart than its bound: figure and cell, with the world of the cell.
+    pub fn apart(&self) -> impl Iterator<Item = (&Row, World, &Cell)> {
+        self.rows.iter().flat_map(|row| {
+            let cells = row.cells.iter().zip(&self.others);
+            let apart = cells.filter(|(cell, _)| cell.standing == Standing::Apart);
+            apart.map(move |(cell, world)| (row, *world, cell))
+        })
+    }
+
+    /// The headings of [`Agreement::table`].
+    pub fn head(&self) -> Vec<String> {
+        let mut head = vec!["figure".to_owned(), self.reference.to_string()];
+        for world in &self.others {
+            head.push(world.to_string());
+            head.push(format!("{world} against {}", self.reference));
+        }
+        head.push("bound".to_owned());
+        head
+    }
+
+    /// The rows with every cell as text, and how it stands (to nothing, but for differences).
+    pub fn table(&self) -> Vec<Vec<(String, Standing)>> {
+        let row = |row: &Row| {
+            let plain = |text: &str| (text.to_owned(), Standing::Unknown);
+            let mut cells = vec![plain(row.figure), plain(&row.reference)];
+            for cell in &row.cells {
+                cells.push(plain(&cell.value));
+                cells.push((cell.difference.clone(), cell.standing));
+            }
+            cells.push(plain(row.bound));
+            cells
+        };
+        self.rows.iter().map(row).collect()
+    }
+
+    /// In a line: `model and live agree with sim in all 9 figures`, or in which they do not.
+    pub fn sentence(&self) -> String {
+        let others: Vec<&str> = self.others.iter().map(|world| world.as_str()).collect();
+        let (others, reference) = (others.join(" and "), self.reference);
+        let apart: Vec<String> = self
+            .apart()
+            .map(|(row, world, cell)| {
+                let Cell { value, difference, .. } = cell;
+                let (figure, wanted, bound) = (row.figure, &row.reference, row.bound);
+                format!("{figure} {wanted}, in {world} {value} ({difference}, bound {bound})")
+            })
+            .collect();
+        if apart.is_empty() {
+            let agree = if self.others.len() == 1 { "agrees" } else { "agree" };
+            format!("{others} {agree} with {reference} in all {} figures", self.rows.len())
+        } else {
+            format!("{others} against {reference}: {}", apart.join("; "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_have_a_sign_and_no_noise() {
+        let shown: Vec<String> =
+            [0.0, 0.049, -0.3, 3.24, -12.345, 250.0].map(|value| signed(value, "%")).into();
+        assert_eq!(shown, ["0 %", "0 %", "−0.3 %", "+3.2 %", "−12 %", "+250 %"]);
+    }
+
+    #[test]
+    fn a_bound_is_a_part_or_what_does_not_matter() {
+        let p50 = Bound::Part { part: 0.05, floor: 0.5 };
+        let standing = |wanted, value| compare(wanted, value, p50, 1e4).1;
+        assert_eq!(standing(20.0, 21.0), Standing::Within);
+        assert_eq!(standing(20.0, 21.1), Standing::Apart);
+        assert_eq!(standing(1.0, 1.5), Standing::Within);
+        assert_eq!(standing(1.0, 1.6), Standing::Apart);
+        let failed = Bound::OfRequests(0.005);
+        assert_eq!(compare(0.0, 50.0, failed, 1e4).1, Standing::Within);
+        assert_eq!(
+            compare(0.0, 51.0, failed, 1e4),
+            ("+0.5 % of requests".to_owned(), Standing::Apart)
+        );
+        assert_eq!(share("web-3", 0.0981, 0.12), "web-3 12.0 %, not 9.8 %");
+        assert_eq!(compare(0.0, 1.0, failed, 10.0).1, Standing::Within);
+    }
+}

@@ -6,7 +6,9 @@
 #![allow(clippy::float_cmp, reason = "figures of virtual time are exact")]
 
 use std::{
+    cell::RefCell,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -20,7 +22,7 @@ use net::{
 use policy::{Seed, distribution::Distribution, quantity::TimeSpan};
 use proxy::{
     config::{EndpointConfig, ProxyConfig},
-    engine::{Shared, State, WorkerArguments, run_worker},
+    engine::{Fact, Shared, Standing, State, Turn, Witness, WorkerArguments, run_worker},
 };
 use reports::RecorderConfig;
 use tokio::sync::watch;
@@ -68,11 +70,18 @@ fn ip(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, last))
 }
 
-async fn serve(host: &Host, listen: SocketAddr, config: ProxyConfig, seed: Seed) {
+async fn serve(
+    host: &Host,
+    listen: SocketAddr,
+    config: ProxyConfig,
+    seed: Seed,
+    witness: Option<Rc<dyn Witness>>,
+) {
     let listener = host.bind(listen, BindOptions::default()).await.expect("a free address");
     let shared = Arc::new(Shared::new(1, host.clock().now()));
     let (keep, state) = watch::channel(State::new(config));
-    run_worker(host.clone(), listener, WorkerArguments { shared, index: 0, state, seed }).await;
+    let arguments = WorkerArguments { shared, index: 0, state, seed, witness };
+    run_worker(host.clone(), listener, arguments).await;
     drop(keep);
 }
 
@@ -112,6 +121,11 @@ async fn trouble(
 
 /// Runs it; nothing but its parameters decides what happens.
 fn run(tunnel: &Tunnel) -> Seen {
+    run_before(tunnel, None)
+}
+
+/// The same before a witness.
+fn run_before(tunnel: &Tunnel, witness: Option<Rc<dyn Witness>>) -> Seen {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -137,7 +151,7 @@ fn run(tunnel: &Tunnel) -> Seen {
         }
         let listen = SocketAddr::new(host.ip(), 80);
         let net = host.clone();
-        let serving = async move { serve(&net, listen, config, seed).await };
+        let serving = async move { serve(&net, listen, config, seed, witness).await };
         drop(host.spawn(serving).expect("it runs"));
         memory.clock().sleep(MICRO).await;
 
@@ -289,5 +303,76 @@ fn an_endpoint_that_crashes_under_load_costs_no_request() {
     assert_eq!(seen.failures, [""; 0], "the retry finds another");
     assert!(seen.hits.tasks_dropped == 1 && seen.hits.sockets_dropped > 1, "{:?}", seen.hits);
     assert!(seen.figure("endpoint.web-1.share") > 0.1, "it is used again when its ejection ends");
+    assert_eq!(seen, run(&tunnel));
+}
+
+/// Writes down what it is told.
+#[derive(Debug, Default)]
+struct Notes(RefCell<Vec<String>>);
+
+impl Witness for Notes {
+    fn configured(&self, config: &Arc<ProxyConfig>) -> u32 {
+        self.0.borrow_mut().push(format!("configured with {}", config.endpoints.len()));
+        7
+    }
+
+    fn saw(&self, configuration: u32, fact: Fact<'_>) {
+        assert_eq!(configuration, 7, "it calls it what it was told");
+        let what = match fact {
+            Fact::Turned(Turn { request, endpoint, standing, failed, .. }) => {
+                assert_eq!((request.method(), standing), (&b"GET"[..], Standing::Ready));
+                assert!(request.field("windtunnel-id").is_some() && request.field("x").is_none());
+                format!("turned to {endpoint} after {failed}")
+            }
+            Fact::Sent(sending) => format!("sent to {} after {}", sending.endpoint, sending.before),
+            fact => format!("{fact:?}"),
+        };
+        self.0.borrow_mut().push(what);
+    }
+}
+
+#[test]
+fn a_witness_sees_what_goes_out_and_what_comes_back() {
+    let link = LinkSettings { latency: constant(200 * MICRO), ..LinkSettings::default() };
+    let crash = NetworkFault::Crash { host: "web-1".to_owned(), what: Crash::Process };
+    let notes = Rc::new(Notes::default());
+    let tunnel = Tunnel {
+        seed: 7,
+        link,
+        endpoints: 2,
+        backend: BackendConfig {
+            service: constant(Duration::from_millis(5)),
+            ..BackendConfig::default()
+        },
+        proxy: "balance = { strategy = \"round_robin\" }\noutlier = { consecutive_failures = 1 }",
+        load: "users = 1\nrequests = 2",
+        duration: Duration::from_secs(1),
+        // In the middle of the first request.
+        faults: vec![(Duration::from_millis(4), crash)],
+    };
+    let seen = run_before(&tunnel, Some(Rc::clone(&notes) as Rc<dyn Witness>));
+    assert_eq!((seen.figure("ok"), &seen.failures), (2.0, &Vec::new()));
+    let first = [
+        "configured with 2",
+        "ClientCame",
+        "Asked",
+        "Taken(1)",
+        "Dialled(1)",
+        "turned to 1 after 0",
+        "sent to 1 after 0",
+    ];
+    let notes = notes.0.borrow();
+    assert_eq!(notes[..first.len()], first);
+    let second =
+        ["Taken(0)", "Dialled(0)", "turned to 0 after 1", "sent to 0 after 1", "GivenBack(0)"];
+    let third = ["Asked", "Taken(0)", "turned to 0 after 0", "sent to 0 after 0", "GivenBack(0)"];
+    let rest: Vec<&str> = notes[first.len()..].iter().map(String::as_str).collect();
+    assert_eq!(rest[..2], ["Closed(1)", "GivenBack(1)"]);
+    assert!(rest[2].starts_with("Ejected(1, "), "{}", rest[2]);
+    assert_eq!(rest[3..8], second);
+    assert_eq!(rest[8..13], third);
+    // The idle connection goes with the proxy.
+    assert_eq!(rest[13..], ["ClientLeft", "Closed(0)"]);
+    // It changes nothing.
     assert_eq!(seen, run(&tunnel));
 }

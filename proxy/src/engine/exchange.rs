@@ -16,15 +16,17 @@ use std::{
 
 use http1::{Framing, Method, RequestHead, Version};
 use net::Net;
-use policy::{Instant, endpoint::Outcome};
+use policy::{Instant, endpoint::Outcome, retry::Idempotence};
 
 use super::{
     connection::Client,
     fault::{Fault, Side},
     forward::{Persistence, ResponseWay},
     pool::Connection,
+    reach::idempotence,
     relay::{Broken, Encoding},
     tunnel,
+    witness::Fact,
     worker::{Pad, Setup, Worker},
 };
 
@@ -54,7 +56,7 @@ pub(crate) async fn exchange<N: Net>(
         _ => Encoding::Verbatim,
     };
     pad.upload.reset(framing, encoding);
-    let idempotent = pad.request.method().is_idempotent();
+    let idempotent = idempotence(pad.request.method()) == Idempotence::Idempotent;
     pad.replay.reset(if idempotent { setup.config.limits.replay.0 as usize } else { 0 });
     client.channel.equip(&worker.buffers);
     let mut exchange = Exchange::new(worker, &setup, client, pad);
@@ -111,6 +113,9 @@ pub(super) struct Exchange<'a, N: Net> {
     /// The status that the client was told, once it was told one.
     pub(super) status: Option<u16>,
     pub(super) retries: u32,
+    /// How often it turned to an endpoint in vain, and how often its bytes went out.
+    pub(super) failed: u16,
+    pub(super) sent: u16,
     /// The client was told to send its body.
     pub(super) continued: bool,
     pub(super) over: Over,
@@ -138,6 +143,8 @@ impl<'a, N: Net> Exchange<'a, N> {
             endpoint: None,
             status: None,
             retries: 0,
+            failed: 0,
+            sent: 0,
             continued: false,
             over: Over::Any,
             sending: Sending::UnderWay,
@@ -150,6 +157,7 @@ impl<'a, N: Net> Exchange<'a, N> {
         if matches!(self.pad.request.method(), Method::Connect | Method::Trace) {
             return Err(Fault::MethodRefused);
         }
+        self.setup.upstream.see(|| Fact::Asked);
         self.setup.upstream.budget.borrow_mut().on_request(self.begun);
         let (mut connection, lease) = self.reach().await?;
         if self.pad.response.status() == 101 {

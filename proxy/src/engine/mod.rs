@@ -17,6 +17,7 @@
 //! | `fault` | what can go wrong, and whose it is |
 //! | `worker` | what a worker has of its own |
 //! | `stats`, `access_log`, `admin` | what is counted, said and shown |
+//! | `witness` | what a simulated world is told meanwhile |
 
 mod access_log;
 mod admin;
@@ -26,6 +27,8 @@ mod connection;
 mod exchange;
 mod fault;
 mod forward;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 mod pool;
 mod probe;
 mod prometheus;
@@ -35,10 +38,12 @@ mod server;
 mod stats;
 mod tunnel;
 mod upstream;
+mod witness;
 mod worker;
 
 pub use fault::{Fault, Side};
 pub use server::{Phase, Proxy, StartError, State, WorkerArguments, run_worker};
 pub use stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats};
 pub use upstream::{Site, UpstreamShared};
+pub use witness::{Asking, Fact, Out, Sending, Standing, Turn, Witness};
 pub use worker::Shared;

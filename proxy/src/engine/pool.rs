@@ -7,6 +7,7 @@
 
 use std::{
     cell::RefCell,
+    rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::Context,
     time::Duration,
@@ -18,6 +19,7 @@ use policy::Instant;
 use super::{
     channel::{Buffers, Channel},
     upstream::UpstreamShared,
+    witness::{Fact, Watched},
 };
 use crate::config::ProxyConfig;
 
@@ -44,23 +46,36 @@ pub(crate) struct Connection<S> {
 
 /// Counts a connection as open for as long as it lives.
 pub(crate) struct Counted {
-    shared: Arc<UpstreamShared>,
+    register: Rc<Register>,
     index: u32,
+}
+
+/// Where connections are counted, and who else is told.
+pub(crate) struct Register {
+    pub(crate) shared: Arc<UpstreamShared>,
+    pub(crate) watched: Option<Watched>,
 }
 
 impl Counted {
     /// Counts one more connection to endpoint `index`, unless `limit` are open or being opened.
-    pub(crate) fn reserve(shared: &Arc<UpstreamShared>, index: u32, limit: u32) -> Option<Self> {
-        let connections = &shared.sites[index as usize].connections;
+    pub(crate) fn reserve(register: &Rc<Register>, index: u32, limit: u32) -> Option<Self> {
+        let connections = &register.shared.sites[index as usize].connections;
         let more = |open: u32| (open < limit).then(|| open + 1);
         connections.fetch_update(Relaxed, Relaxed, more).ok()?;
-        Some(Self { shared: Arc::clone(shared), index })
+        if let Some(watched) = &register.watched {
+            watched.see(Fact::Dialled(index));
+        }
+        Some(Self { register: Rc::clone(register), index })
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.shared.sites[self.index as usize].connections.fetch_sub(1, Relaxed);
+        let Register { shared, watched } = &*self.register;
+        shared.sites[self.index as usize].connections.fetch_sub(1, Relaxed);
+        if let Some(watched) = watched {
+            watched.see(Fact::Closed(self.index));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http1::Version;
+use http1::{Method, Version};
 use net::{Net, Stream};
 use policy::{
     Instant,
@@ -19,6 +19,8 @@ use policy::{
     retry::{Body, Decision, Failure, Idempotence},
 };
 
+#[cfg(feature = "planted-bugs")]
+use super::planted;
 use super::{
     exchange::{Exchange, Over, Sending, outcome_of_fault},
     fault::{Fault, Side},
@@ -26,6 +28,7 @@ use super::{
     pool::{Connection, Counted},
     relay::{Broken, Encoding},
     upstream::{Lease, Pick},
+    witness::{Asking, Fact, Sending as Sent, Turn},
     worker::Pad,
 };
 
@@ -38,7 +41,6 @@ impl<N: Net> Exchange<'_, N> {
         &mut self,
     ) -> Result<(Connection<N::Stream>, Lease<N::Stream>), Fault> {
         let mut last = None;
-        let mut again = false;
         loop {
             let lease = match self.acquire().await {
                 Ok(lease) => lease,
@@ -46,9 +48,6 @@ impl<N: Net> Exchange<'_, N> {
                 Err(Fault::NoEndpoint) => return Err(last.unwrap_or(Fault::NoEndpoint)),
                 Err(fault) => return Err(fault),
             };
-            if again {
-                self.worker.stats.retries.add(1);
-            }
             self.endpoint = Some(lease.index);
             let (failure, fault) = match self.attempt(lease.index).await {
                 Ok(connection) => {
@@ -73,6 +72,13 @@ impl<N: Net> Exchange<'_, N> {
                     continue;
                 }
                 Some(fault) => {
+                    #[cfg(feature = "planted-bugs")]
+                    if planted::is_planted(planted::Bug::LeakedInFlight)
+                        && matches!(fault, Fault::ResponseTimeout)
+                    {
+                        let list = self.setup.upstream.shared.endpoints.list();
+                        let _ = list[index as usize].try_begin();
+                    }
                     lease.finish(outcome_of_fault(&fault), now);
                     if fault.side() != Side::Upstream || !self.may_retry(failure, index) {
                         return Err(fault);
@@ -88,17 +94,13 @@ impl<N: Net> Exchange<'_, N> {
                 self.retries += 1;
                 self.pad.tried.push(index);
             }
-            again = true;
+            self.failed = self.failed.saturating_add(1);
         }
     }
 
     /// Whether the request may be sent again after this failure at endpoint `last`; takes it from the budget if so.
     fn may_retry(&mut self, failure: Failure, last: u32) -> bool {
-        let idempotence = if self.pad.request.method().is_idempotent() {
-            Idempotence::Idempotent
-        } else {
-            Idempotence::NonIdempotent
-        };
+        let idempotence = idempotence(self.pad.request.method());
         let kept = self.pad.upload.bytes() == 0 || self.pad.replay.is_complete();
         let body = if kept { Body::Replayable } else { Body::Gone };
         let retry = &self.setup.config.retry;
@@ -156,7 +158,12 @@ impl<N: Net> Exchange<'_, N> {
         if !shared.waiting.try_enter(queue) {
             return Err(Fault::QueueFull);
         }
-        let _place = scopeguard(|| shared.waiting.leave());
+        let upstream = &self.setup.upstream;
+        upstream.see(|| Fact::Waits);
+        let _place = scopeguard(|| {
+            upstream.see(|| Fact::WaitsNoMore);
+            upstream.shared.waiting.leave();
+        });
         self.worker.stats.queued.add(1);
         let deadline = self.worker.clock.now() + queue.timeout.0;
         // First in line, then for room: so they are served in the order in which they came. A request that has tried some
@@ -207,6 +214,7 @@ impl<N: Net> Exchange<'_, N> {
         let mut connection = match reused {
             Some(connection) => {
                 self.worker.stats.upstream_reuses.add(1);
+                self.turn(index);
                 connection
             }
             None => Box::pin(self.connect(index)).await?,
@@ -222,6 +230,11 @@ impl<N: Net> Exchange<'_, N> {
         self.pad.response.clear();
         self.sending = Sending::UnderWay;
         self.progress = u64::MAX;
+        self.setup.upstream.see(|| {
+            let request = Asking(&self.pad.request);
+            Fact::Sent(Sent { request, endpoint: index, before: self.sent.into() })
+        });
+        self.sent = self.sent.saturating_add(1);
         poll_fn(|cx| {
             let Pad { upload, replay, .. } = &mut *self.pad;
             Poll::Ready(upload.replay(cx, &mut connection.channel, replay))
@@ -230,6 +243,23 @@ impl<N: Net> Exchange<'_, N> {
         .map_err(|_| closed(&connection))?;
         poll_fn(|cx| self.poll_head(cx, &mut connection)).await?;
         Ok(connection)
+    }
+
+    /// There is a connection to endpoint `index`, or one is dialled: only now a second try is one.
+    fn turn(&self, index: u32) {
+        if self.failed > 0 {
+            self.worker.stats.retries.add(1);
+        }
+        let upstream = &self.setup.upstream;
+        upstream.see(|| {
+            Fact::Turned(Turn {
+                request: Asking(&self.pad.request),
+                begun: self.begun,
+                endpoint: index,
+                standing: upstream.shared.standing(index),
+                failed: self.failed.into(),
+            })
+        });
     }
 
     async fn reuse(&mut self, index: u32) -> Option<Connection<N::Stream>> {
@@ -245,7 +275,8 @@ impl<N: Net> Exchange<'_, N> {
         let upstream = &self.setup.upstream;
         let limit = self.setup.config.limits.endpoint_connections.unwrap_or(u32::MAX);
         // Counted before it opens: others must see it.
-        let counted = Counted::reserve(&upstream.shared, index, limit).ok_or(Fault::QueueFull)?;
+        let counted = Counted::reserve(&upstream.register, index, limit).ok_or(Fault::QueueFull)?;
+        self.turn(index);
         let address = upstream.shared.sites[index as usize].address;
         let limit = self.setup.config.timeouts.connect.0;
         match self.worker.clock.timeout(limit, self.worker.net.connect(address)).await {
@@ -396,6 +427,15 @@ impl<N: Net> Exchange<'_, N> {
 fn closed<S: Stream>(connection: &Connection<S>) -> Fault {
     let silent = connection.channel.ahead().is_empty();
     if connection.reused && silent { Fault::ReusedClosed } else { Fault::ClosedBeforeResponse }
+}
+
+/// Whether a request with this method may be acted upon twice.
+pub(super) fn idempotence(method: Method) -> Idempotence {
+    #[cfg(feature = "planted-bugs")]
+    if planted::is_planted(planted::Bug::PostRetry) {
+        return Idempotence::Idempotent;
+    }
+    if method.is_idempotent() { Idempotence::Idempotent } else { Idempotence::NonIdempotent }
 }
 
 /// The fault in the terms of the retry decision.

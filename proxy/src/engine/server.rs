@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     admin, connection, probe,
     upstream::UpstreamShared,
+    witness::{Watched, Witness},
     worker::{Open, Setup, Shared, Worker},
 };
 use crate::config::{Problem, ProxyConfig};
@@ -56,8 +57,11 @@ impl State {
         Self { config: Arc::new(config), upstream, phase: Phase::Serving }
     }
 
-    /// The same proxy with another configuration.
-    fn reloaded(&self, config: ProxyConfig) -> Self {
+    /// The same proxy with another configuration: send it to the workers that watch this one. Endpoints of the same name, address,
+    /// weight and limit keep their figures, and what is known of their health; whatever is said of them to the state
+    /// before counts no more. The configuration must be a possible one ([`ProxyConfig::problems`]).
+    #[must_use]
+    pub fn reloaded(&self, config: ProxyConfig) -> Self {
         let upstream = Arc::new(UpstreamShared::new(&config, Some(&self.upstream)));
         Self { config: Arc::new(config), upstream, phase: self.phase }
     }
@@ -74,17 +78,20 @@ pub struct WorkerArguments {
     pub state: watch::Receiver<State>,
     /// The proxy's seed.
     pub seed: Seed,
+    /// Whoever watches, in a simulation.
+    pub witness: Option<Rc<dyn Witness>>,
 }
 
 /// Serves what `listener` accepts until the state says that it is over. Needs a runtime with `spawn_local`.
 pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: WorkerArguments) {
-    let WorkerArguments { shared, index, mut state, seed } = arguments;
+    let WorkerArguments { shared, index, mut state, seed, witness } = arguments;
     let seed = seed.child("worker").nth(index as u64);
     let workers = shared.stats.len() as u32;
     let now = net.clock().now();
     let setup_of = |state: &State, now| {
         let State { config, upstream, .. } = state;
-        Setup::new(Arc::clone(config), Arc::clone(upstream), workers, seed, now)
+        let watched = witness.as_ref().map(|witness| Watched::new(witness, config));
+        Setup::new(Arc::clone(config), Arc::clone(upstream), workers, seed, now, watched)
     };
     let first = state.borrow_and_update().clone();
     let worker = Rc::new(Worker::new(net, shared, index, setup_of(&first, now)));
@@ -218,7 +225,10 @@ struct Birth {
     address: SocketAddr,
     backlog: u32,
     admin: Option<SocketAddr>,
-    arguments: WorkerArguments,
+    shared: Arc<Shared>,
+    index: usize,
+    state: watch::Receiver<State>,
+    seed: Seed,
     born: mpsc::Sender<Result<(SocketAddr, Option<SocketAddr>), StartError>>,
 }
 
@@ -241,18 +251,15 @@ impl Proxy {
         let mut proxy = Self { address: listen, admin, shared, clock, state, threads: Vec::new() };
         for index in 0..workers {
             let (born, birth) = mpsc::channel();
-            let arguments = WorkerArguments {
-                shared: Arc::clone(&proxy.shared),
-                index,
-                state: watching.clone(),
-                seed,
-            };
             let told = Birth {
                 clock,
                 address: proxy.address,
                 backlog,
                 admin: admin.filter(|_| index == 0),
-                arguments,
+                shared: Arc::clone(&proxy.shared),
+                index,
+                state: watching.clone(),
+                seed,
                 born,
             };
             let thread = thread::Builder::new()
@@ -317,7 +324,7 @@ impl Proxy {
 
 /// A worker's thread.
 fn live(birth: Birth) {
-    let Birth { clock, address, backlog, admin, arguments, born } = birth;
+    let Birth { clock, address, backlog, admin, shared, index, state, seed, born } = birth;
     let runtime = match Builder::new_current_thread()
         .enable_all()
         .event_interval(31)
@@ -345,11 +352,8 @@ fn live(birth: Birth) {
             Some(wanted) => match net.bind(wanted, BindOptions::default()).await {
                 Ok(listener) => {
                     let bound = listener.local_address().unwrap_or(wanted);
-                    let view = admin::View {
-                        shared: Arc::clone(&arguments.shared),
-                        state: arguments.state.clone(),
-                        clock,
-                    };
+                    let view =
+                        admin::View { shared: Arc::clone(&shared), state: state.clone(), clock };
                     spawn_local(admin::serve(net.clone(), listener, view));
                     Some(bound)
                 }
@@ -360,6 +364,7 @@ fn live(birth: Birth) {
             },
         };
         let _ = born.send(Ok((bound, admin)));
+        let arguments = WorkerArguments { shared, index, state, seed, witness: None };
         run_worker(net, listener, arguments).await;
     });
 }

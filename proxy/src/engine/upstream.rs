@@ -25,7 +25,10 @@ use policy::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-use super::pool::Pool;
+use super::{
+    pool::{Pool, Register},
+    witness::{Fact, Watched},
+};
 use crate::config::ProxyConfig;
 
 /// What all workers know of the endpoints.
@@ -109,6 +112,7 @@ pub(crate) struct Upstream<S> {
     pub(crate) config: Arc<ProxyConfig>,
     pub(crate) budget: RefCell<RetryBudget>,
     pub(crate) pool: Pool<S>,
+    pub(crate) register: Rc<Register>,
     balancer: RefCell<Box<dyn Balancer>>,
     candidates: RefCell<Candidates>,
     rng: RefCell<Rng>,
@@ -132,6 +136,7 @@ impl<S> Upstream<S> {
         workers: u32,
         seed: Seed,
         now: Instant,
+        watched: Option<Watched>,
     ) -> Self {
         Self {
             budget: RefCell::new(RetryBudget::new(&config.retry, workers, now)),
@@ -139,8 +144,16 @@ impl<S> Upstream<S> {
             balancer: RefCell::new(config.balance.strategy.build()),
             candidates: RefCell::new(Candidates::new(config.balance.panic_threshold)),
             rng: RefCell::new(seed.stream("balance")),
+            register: Rc::new(Register { shared: Arc::clone(&shared), watched }),
             shared,
             config,
+        }
+    }
+
+    /// Tells whoever watches; otherwise nothing is looked at.
+    pub(crate) fn see<'a>(&self, fact: impl FnOnce() -> Fact<'a>) {
+        if let Some(watched) = &self.register.watched {
+            watched.see(fact());
         }
     }
 
@@ -160,6 +173,7 @@ impl<S> Upstream<S> {
             let Some(index) = balancer.pick(&view, &mut rng) else { break };
             if endpoints.list()[index as usize].try_begin() {
                 balancer.on_start(index, now);
+                self.see(|| Fact::Taken(index));
                 return Pick::Taken(index);
             }
         }
@@ -202,12 +216,14 @@ impl<S> Lease<S> {
 
     fn give_back(&mut self, outcome: Outcome, now: Instant) {
         self.given_back = true;
+        self.upstream.see(|| Fact::GivenBack(self.index));
         let Upstream { shared, config, balancer, .. } = &*self.upstream;
         shared.endpoints.list()[self.index as usize].end();
         balancer.borrow_mut().on_end(self.index, now, now.since(self.begun), outcome);
         if let Some(ejection) =
             outlier::on_result(&config.outlier, &shared.endpoints, self.index, now, outcome)
         {
+            self.upstream.see(|| Fact::Ejected(self.index, ejection.until));
             shared.sites[self.index as usize].ejections.fetch_add(1, Relaxed);
             let endpoint = &shared.endpoints.list()[self.index as usize];
             tracing::warn!(

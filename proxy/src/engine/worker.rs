@@ -27,6 +27,7 @@ use super::{
     relay::{Relay, Replay},
     stats::WorkerStats,
     upstream::{Upstream, UpstreamShared},
+    witness::{Fact, Watched},
 };
 use crate::config::ProxyConfig;
 
@@ -71,6 +72,7 @@ impl<S> Setup<S> {
         workers: u32,
         seed: Seed,
         now: Instant,
+        watched: Option<Watched>,
     ) -> Self {
         let limits = Limits {
             max_fields: config.limits.fields,
@@ -81,7 +83,14 @@ impl<S> Setup<S> {
         Self {
             limits,
             signature: Signature::new(&config.forwarding),
-            upstream: Rc::new(Upstream::new(shared, Arc::clone(&config), workers, seed, now)),
+            upstream: Rc::new(Upstream::new(
+                shared,
+                Arc::clone(&config),
+                workers,
+                seed,
+                now,
+                watched,
+            )),
             config,
         }
     }
@@ -185,9 +194,11 @@ impl<N: Net> Worker<N> {
 
     /// Counts a client connection until the guard is dropped; nothing when there are as many as may be.
     pub(crate) fn opened(self: &Rc<Self>) -> Option<Open<N>> {
-        let most = self.setup.borrow().config.limits.connections;
+        let setup = self.setup();
+        let most = setup.config.limits.connections;
         let more = |open: u32| (open < most).then(|| open + 1);
         self.shared.connections.fetch_update(Relaxed, Relaxed, more).ok()?;
+        setup.upstream.see(|| Fact::ClientCame);
         self.stats.connections_active.add(1);
         self.stats.connections_total.add(1);
         let slot = self.idle.borrow_mut().occupy();
@@ -238,8 +249,10 @@ impl<N: Net> Drop for Open<N> {
         let worker = &self.worker;
         worker.idle.borrow_mut().vacate(self.slot);
         worker.stats.connections_active.sub(1);
+        let setup = worker.setup();
+        setup.upstream.see(|| Fact::ClientLeft);
         let before = worker.shared.connections.fetch_sub(1, Relaxed);
-        if before >= worker.setup.borrow().config.limits.connections {
+        if before >= setup.config.limits.connections {
             worker.shared.connection_room.notify_waiters();
         }
     }

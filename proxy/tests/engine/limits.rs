@@ -239,6 +239,27 @@ fn where_no_connection_is_to_be_had_another_endpoint_is_asked() {
 }
 
 #[test]
+fn a_retry_that_finds_no_connection_is_none() {
+    let (first, second) = (Origin::new(), Origin::new());
+    let mut setup = in_order(&[first.address(), second.address()]);
+    setup.limits.endpoint_connections = Some(1);
+    let rig = Rig::start(setup);
+    let (mut client, mut other) = (rig.client(), rig.client());
+    ask(&mut client, "/");
+    let mut upstream = first.accept();
+    upstream.request();
+    ask(&mut other, "/");
+    let mut held = second.accept();
+    held.request();
+    // The other endpoint's only connection is in use when this one dies.
+    drop(upstream);
+    assert_eq!(client.response().status(), 503);
+    assert_eq!(rig.sum(|stats| &stats.retries), 0);
+    held.send(answer("second"));
+    assert_eq!(other.response().text(), "second");
+}
+
+#[test]
 fn at_the_connection_limit_new_clients_wait() {
     let origin = Origin::saying("ok");
     let mut setup = config(&[origin.address()]);

@@ -109,8 +109,27 @@ pub async fn run<N: Net>(
     plan: &Plan,
     start: Instant,
     progress: Arc<Progress>,
+    stop: Stop,
+) -> Result<(Ledger, End), Problem> {
+    run_from(std::slice::from_ref(net), plan, start, progress, stop).await
+}
+
+/// The same with clients in several places of one world: the connections of the first load are made on the first of
+/// `nets`, and so on; when there are more loads than places, it begins anew.
+///
+/// # Errors
+/// When a load cannot be sent as it is written; nothing has been sent then.
+///
+/// # Panics
+/// When `nets` is empty.
+pub async fn run_from<N: Net>(
+    nets: &[N],
+    plan: &Plan,
+    start: Instant,
+    progress: Arc<Progress>,
     mut stop: Stop,
 ) -> Result<(Ledger, End), Problem> {
+    let clock = *nets[0].clock();
     let ready: Vec<Rc<Ready>> = plan
         .loads
         .iter()
@@ -121,7 +140,8 @@ pub async fn run<N: Net>(
     recorder.loads = plan.loads.iter().map(|load| load.name.clone()).collect();
     let endpoints = recorder.endpoints.iter().enumerate();
     let shared = Rc::new(Shared {
-        net: net.clone(),
+        clock,
+        nets: nets.to_vec(),
         address: plan.address,
         start,
         end: plan.duration.map_or(Instant::NEVER, |duration| start + duration),
@@ -137,7 +157,7 @@ pub async fn run<N: Net>(
     tokio::select! {
         biased;
         () = stop.stopped() => return Ok((shared.close(), End::Stopped(Duration::ZERO))),
-        () = net.clock().sleep_until(start) => {}
+        () = clock.sleep_until(start) => {}
     }
     let mut tasks = JoinSet::new();
     for ((index, load), ready) in plan.loads.iter().enumerate().zip(&ready) {
@@ -161,7 +181,7 @@ pub async fn run<N: Net>(
     let end = tokio::select! {
         biased;
         () = stop.stopped() => {
-            let at = net.clock().now().since(start);
+            let at = clock.now().since(start);
             tasks.shutdown().await;
             End::Stopped(at)
         }
@@ -192,7 +212,7 @@ async fn open_loop<N: Net>(
     share: Share,
     most: u32,
 ) {
-    let clock = *shared.net.clock();
+    let clock = shared.clock;
     let pool = Rc::new(RefCell::new(Pool::new(clock, most)));
     let mut pacer = Pacer::new(clock);
     let mut under_way = JoinSet::new();
@@ -228,7 +248,7 @@ async fn open_loop<N: Net>(
 }
 
 async fn closed_loop<N: Net>(shared: Rc<Shared<N>>, ready: Rc<Ready>, mut user: User) {
-    let clock = *shared.net.clock();
+    let clock = shared.clock;
     // A user has one connection at a time, so its pool has one seat.
     let mut pool = Pool::new(clock, 1);
     let Some(mut seat) = pool.take() else { return };

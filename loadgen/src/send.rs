@@ -15,7 +15,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use net::{Net, Timer};
+use net::{Clock, Net, Timer};
 use policy::Instant;
 use reports::{FailClass, Outcome, Sample};
 
@@ -30,7 +30,9 @@ use crate::{
 
 /// What all tasks of a run share.
 pub(crate) struct Shared<N> {
-    pub(crate) net: N,
+    pub(crate) clock: Clock,
+    /// Where the loads' clients are.
+    pub(crate) nets: Vec<N>,
     pub(crate) address: SocketAddr,
     pub(crate) start: Instant,
     pub(crate) end: Instant,
@@ -111,7 +113,7 @@ impl<N: Net> Shared<N> {
         planned: &Planned,
         due: Option<Instant>,
     ) -> Contact {
-        let clock = self.net.clock();
+        let clock = self.clock;
         let sent = clock.now();
         let intended = due.unwrap_or(sent);
         self.progress.sent();
@@ -119,7 +121,7 @@ impl<N: Net> Shared<N> {
         let template = &ready.templates[usize::from(planned.template)];
         let bytes_out = Cell::new(0);
         let errand = Errand {
-            net: &self.net,
+            net: &self.nets[ready.index % self.nets.len()],
             address: self.address,
             template,
             planned,

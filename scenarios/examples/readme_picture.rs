@@ -1,6 +1,8 @@
 //! Makes the picture of the README from a real run:
 //! `cargo run --release -p scenarios --example readme_picture -- docs/strategies.svg`.
 
+use std::num::NonZeroUsize;
+
 use std::{env, fs, process::ExitCode};
 
 use reports::Run;
@@ -24,9 +26,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let conduct = Conduct { patience: Patience::All, again: 2 };
-    let (runs, _) =
-        run::carry_out(&planned, conduct, &Interrupt::never(), &mut Progress::new(planned.len()));
+    let conduct = Conduct { patience: Patience::All, again: 2, jobs: NonZeroUsize::MIN };
+    let progress = Progress::new(planned.len());
+    let runs = run::carry_out(&planned, conduct, &Interrupt::never(), &progress).runs;
     let labelled: Vec<(String, &Run)> =
         runs.iter().map(|run| (run.variant[0].1.clone(), run)).collect();
     let written = reports::html::picture::spectrum(&labelled)

@@ -6,8 +6,15 @@
 
 pub mod cli;
 pub mod counters;
+pub mod felt;
+pub mod generations;
 pub mod interrupt;
 pub mod language;
 pub mod live;
+pub mod load;
 pub mod model;
+pub mod outcome;
+pub mod panics;
+pub mod reload;
 pub mod run;
+pub mod sim;

@@ -3,7 +3,8 @@
 use scenarios::{
     interrupt::Interrupt,
     language::{Loaded, load_paths},
-    live::{self, Outcome, Watcher},
+    live,
+    outcome::{Outcome, Watcher},
 };
 
 struct Nobody;

@@ -1,6 +1,6 @@
 //! `windtunnel run PATH…`: its arguments, which scenarios they choose, and what it prints.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use clap::Args;
 use net::Clock;
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     interrupt::Interrupt,
     language::{Loaded, Setting, load_paths, suite},
-    run::{self, Completion, Conduct, Patience, WorldChoice},
+    run::{self, Carried, Completion, Conduct, Patience, WorldChoice},
 };
 
 const EXAMPLES: &str = "\
@@ -39,7 +39,7 @@ pub struct RunArgs {
     pub paths: Vec<PathBuf>,
     /// The world to run in: model (decisions and queues, no bytes), sim (the engine on a simulated network), live (real
     /// sockets), several with commas, or all that the scenario allows. By default the first that it allows of sim,
-    /// model and live, as far as they are built.
+    /// model and live.
     #[arg(long, value_name = "WORLDS")]
     pub world: Option<Worlds>,
     /// The seed, in place of the scenario's own.
@@ -60,7 +60,7 @@ pub struct RunArgs {
     /// Run only part M of N of the scenarios, for machines that share a suite: 1/3, 2/3 and 3/3.
     #[arg(long, value_name = "M/N")]
     pub shard: Option<Shard>,
-    /// How many runs at a time in model and sim; live runs always go one at a time.
+    /// How many runs at a time in model and sim, one for each processor by default; live runs always go one at a time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Measure again, up to so many times, when the machine was too busy for a live measurement to be valid.
@@ -72,6 +72,14 @@ pub struct RunArgs {
     /// Say on standard error what the proxy reports while it runs: ejections, health checks, cut connections.
     #[arg(long, short)]
     pub verbose: bool,
+}
+
+impl RunArgs {
+    /// So many runs go on at once.
+    fn jobs(&self) -> NonZeroUsize {
+        let asked = self.jobs.and_then(|jobs| NonZeroUsize::new(jobs.into()));
+        asked.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+    }
 }
 
 /// Which worlds to run in.
@@ -196,13 +204,14 @@ pub fn execute(args: &RunArgs) -> Exit {
     }
     let clock = Clock::real();
     let started = clock.wall();
-    let mut progress = run::Progress::new(planned.len());
+    let progress = run::Progress::new(planned.len());
     progress.announce(&planned);
     let patience = if args.fail_fast { Patience::FirstFailure } else { Patience::All };
-    let conduct = Conduct { patience, again: args.again };
-    let (runs, completion) = run::carry_out(&planned, conduct, &interrupt, &mut progress);
+    let conduct = Conduct { patience, again: args.again, jobs: args.jobs() };
+    let Carried { runs, completion, virtual_elapsed } =
+        run::carry_out(&planned, conduct, &interrupt, &progress);
     progress.finish();
-    let manifest = run::manifest(started, clock.now() - Instant::START);
+    let manifest = run::manifest(started, clock.now() - Instant::START, virtual_elapsed);
     let suite = Suite { runs, manifest };
     let colour = match Style::of_stdout() {
         Style::Plain => Colour::Plain,

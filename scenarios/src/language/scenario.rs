@@ -4,7 +4,7 @@
 //! a proxy can be told, and its documentation is what an editor shows. Maps keep the order of the file:
 //! loads, phases and thresholds come out of a report as they were written.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use backend_sim::BackendConfig;
 use indexmap::IndexMap;
@@ -13,7 +13,7 @@ use policy::{
     distribution::Distribution,
     quantity::{Bandwidth, TimeSpan},
 };
-use proxy::config::ProxyConfig;
+use proxy::config::{EndpointConfig, ProxyConfig};
 use reports::{Names, World};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -144,6 +144,21 @@ impl Scenario {
             }
         }
         names
+    }
+
+    /// The backend that an endpoint is one of, and its name: `web-12` is of `web`.
+    pub fn backend_of(&self, endpoint: &str) -> Option<(&str, &BackendConfig)> {
+        let (name, _) = endpoint.rsplit_once('-')?;
+        self.backends.get_key_value(name).map(|(name, backend)| (name.as_str(), backend))
+    }
+
+    /// An endpoint of this name and address, as the proxy is told of it.
+    pub fn told(&self, endpoint: &str, address: SocketAddr) -> EndpointConfig {
+        EndpointConfig {
+            name: Some(endpoint.to_owned()),
+            weight: self.backend_of(endpoint).map_or(1, |(_, backend)| backend.weight),
+            ..EndpointConfig::new(address)
+        }
     }
 
     /// The thresholds in the order of the file. Those on no metric are left out; in a scenario that was checked

@@ -3,15 +3,18 @@
 //! Commands are carried out one after the other, in the order in which they were given, on a thread of their own: a
 //! restart may have to wait for its port, and must hold up neither the load nor what happens to the proxy meanwhile.
 
-use std::{collections::BTreeSet, io, net::SocketAddr, sync::mpsc, thread, time::Duration};
+use std::{io, net::SocketAddr, sync::mpsc, thread, time::Duration};
 
-use backend_sim::{Fault, GroupSpec, Remote, Snapshot};
+use backend_sim::{Fault, GroupSpec, Remote};
 use net::{Clock, Real};
 use policy::Seed;
 use proxy::config::EndpointConfig;
 use tokio::sync::oneshot;
 
-use crate::language::{Moment, Scenario};
+use crate::{
+    felt::Injected,
+    language::{Moment, Scenario},
+};
 
 /// The backends of a run.
 #[derive(Debug)]
@@ -40,7 +43,10 @@ impl Backends {
     pub(super) fn start(scenario: &Scenario, clock: Clock, seed: Seed) -> io::Result<Self> {
         let total = scenario.all_endpoints();
         let groups = scenario.backends.iter().map(|(name, config)| {
-            let count = total.iter().filter(|endpoint| belongs(endpoint, name)).count();
+            let of_group = |endpoint: &&String| {
+                scenario.backend_of(endpoint).is_some_and(|(of, _)| of == name)
+            };
+            let count = total.iter().filter(of_group).count();
             let config = backend_sim::BackendConfig { count: count as u32, ..config.clone() };
             GroupSpec { name: name.clone(), config, addresses: Vec::new() }
         });
@@ -55,13 +61,7 @@ impl Backends {
     /// An endpoint as the proxy is told of it.
     pub(super) fn endpoint(&self, scenario: &Scenario, name: &str) -> Option<EndpointConfig> {
         let (_, address) = self.addresses.iter().find(|(known, _)| known == name)?;
-        let backend = scenario.backends.iter().find(|(backend, _)| belongs(name, backend));
-        let weight = backend.map_or(1, |(_, config)| config.weight);
-        Some(EndpointConfig {
-            name: Some(name.to_owned()),
-            weight,
-            ..EndpointConfig::new(*address)
-        })
+        Some(scenario.told(name, *address))
     }
 
     /// Does this to the moment's endpoints, soon.
@@ -85,13 +85,8 @@ impl Backends {
     }
 }
 
-/// Whether an endpoint is one of this backend: `web-12` is of `web`.
-fn belongs(endpoint: &str, backend: &str) -> bool {
-    endpoint.rsplit_once('-').is_some_and(|(name, _)| name == backend)
-}
-
 fn obey(remote: Remote, inbox: &mpsc::Receiver<Order>) {
-    let mut injected = BTreeSet::new();
+    let mut injected = Injected::default();
     let mut errors = Vec::new();
     while let Ok(order) = inbox.recv() {
         match order {
@@ -101,40 +96,15 @@ fn obey(remote: Remote, inbox: &mpsc::Receiver<Order>) {
                         Err(error) => {
                             errors.push(format!("event at {at:?}, {label}: {endpoint}: {error}"));
                         }
-                        Ok(()) => injected.extend(felt(&fault).map(|name| (endpoint, name))),
+                        Ok(()) => injected.note(&endpoint, &fault),
                     }
                 }
             }
             Order::End(limit, answer) => {
                 let seen = remote.stop(limit).unwrap_or_default();
-                let hits = |endpoint: &str, fault: &str| {
-                    let found = seen.iter().find(|(name, _)| name == endpoint);
-                    found.map_or(0, |(_, snapshot)| hits_of(snapshot, fault))
-                };
-                let unfelt = injected.into_iter().filter(|(name, fault)| hits(name, fault) == 0);
-                drop(answer.send(Fate { errors, unfelt: unfelt.collect() }));
+                drop(answer.send(Fate { errors, unfelt: injected.unfelt(&seen) }));
                 return;
             }
         }
-    }
-}
-
-/// The name of a fault that somebody should feel.
-fn felt(fault: &Fault) -> Option<&'static str> {
-    match fault {
-        Fault::Slow { .. } => Some("slow"),
-        Fault::Fail { .. } => Some("fail"),
-        Fault::Hang => Some("hang"),
-        Fault::Crash => Some("crash"),
-        Fault::Restart | Fault::Restore => None,
-    }
-}
-
-fn hits_of(snapshot: &Snapshot, fault: &str) -> u64 {
-    match fault {
-        "slow" => snapshot.hits.slow,
-        "fail" => snapshot.hits.fail,
-        "hang" => snapshot.hits.hang,
-        _ => snapshot.hits.crash,
     }
 }

@@ -1,47 +1,11 @@
-//! The load of a live run: the plan that a scenario means, sent from a thread of its own.
+//! The load of a live run, sent from a thread of its own.
 
-use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{io, sync::Arc, thread, time::Duration};
 
-use loadgen::{Carry, End, Ledger, NamedLoad, Plan, Progress, Share, Stop};
+use loadgen::{End, Ledger, Plan, Progress, Stop};
 use net::{Clock, Real};
-use policy::{Instant, Seed};
-use reports::{Phase, RecorderConfig};
+use policy::Instant;
 use tokio::{runtime::Builder, sync::oneshot, task::LocalSet};
-
-use crate::language::Scenario;
-
-/// What is sent, and what of it is measured.
-pub(super) fn plan(scenario: &Scenario, seed: Seed, address: SocketAddr) -> Plan {
-    let phases = scenario.phases.iter().map(|(name, window)| Phase {
-        name: name.clone(),
-        from: window.from(),
-        to: window.to(),
-    });
-    let recorder = RecorderConfig {
-        endpoints: scenario.all_endpoints(),
-        phases: phases.collect(),
-        ..RecorderConfig::new(Some(scenario.duration.0), scenario.warmup.0)
-    };
-    // Where all backends are alike, the work is drawn with the request, so that every strategy faces the same.
-    let mut services = scenario.backends.values().map(|backend| &backend.service);
-    let work = services.next().filter(|first| services.all(|other| other == *first)).cloned();
-    let loads = scenario.load.iter().map(|(name, load)| NamedLoad {
-        name: name.clone(),
-        load: load.clone(),
-        work: work.clone(),
-    });
-    Plan {
-        loads: loads.collect(),
-        seed: seed.child("load"),
-        duration: Some(scenario.duration.0),
-        address,
-        host: address.to_string(),
-        recorder,
-        carry: Carry::Work,
-        payload: None,
-        share: Share::WHOLE,
-    }
-}
 
 /// Notices a load that cannot be sent at the rate that was asked for.
 ///

@@ -8,14 +8,19 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use loadgen::{End, Ledger, Progress, Stopper};
+use loadgen::{End, Progress, Stopper};
 use net::Clock;
 use policy::{Instant, Seed};
 use proxy::{config::ProxyConfig, engine::StartError};
-use reports::Measurement;
 use tokio::runtime::Builder;
 
-use crate::{counters::Readings, interrupt::Interrupt, language::Scenario};
+use crate::{
+    counters::Readings,
+    felt::touched_nobody,
+    interrupt::Interrupt,
+    language::Scenario,
+    outcome::{Outcome, Validity, Watcher, what_the_load_saw},
+};
 
 mod backends;
 mod events;
@@ -31,40 +36,6 @@ const LEAD: Duration = Duration::from_millis(100);
 const STOP: Duration = Duration::from_secs(1);
 /// How often the watcher is told how far it is.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// What a live run came to.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The figures.
-    pub measurement: Measurement,
-    /// Why they cannot be believed; empty when they can.
-    pub problems: Vec<String>,
-    /// Whether they can be believed, in a word.
-    pub validity: Validity,
-    /// What should have happened and did not: then it was not the scenario that ran.
-    pub undone: Vec<String>,
-    /// What the reader should know.
-    pub notes: Vec<String>,
-    /// Whether a person ended it early.
-    pub interrupted: bool,
-}
-
-/// Whether a measurement can be believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Validity {
-    /// It can.
-    Valid,
-    /// Everything was sent, but some of it late: the machine had something else to do for a while.
-    Disturbed,
-    /// What was asked for could not be sent.
-    Unreachable,
-}
-
-/// Whoever watches a run while it runs.
-pub trait Watcher {
-    /// So far it has come: the time since its start, and what was sent and answered.
-    fn at(&mut self, elapsed: Duration, progress: loadgen::Snapshot);
-}
 
 /// Runs a scenario. Needs no runtime.
 ///
@@ -99,7 +70,7 @@ async fn perform(
     let start = clock.now() + LEAD;
     let (stopper, stop) = Stopper::new();
     let progress = Arc::<Progress>::default();
-    let plan = load::plan(scenario, seed, address);
+    let plan = crate::load::plan(scenario, seed, address);
     let mut ledger = load::start(plan, clock, start, Arc::clone(&progress), stop)
         .map_err(|error| could_not("the load generator could not be started", &error))?;
     let mut readings = Readings::new(scenario);
@@ -119,7 +90,7 @@ async fn perform(
                 interrupted = true;
                 stopper.stop();
             }
-            () = clock.sleep_until(reading) => readings.take(proxies.counters()),
+            () = clock.sleep_until(reading) => readings.take(proxies.generations().counters()),
             () = clock.sleep_until(due) => {
                 if let Some(moment) = moments.next()
                     && let Err(why) = events::perform(moment, scenario, &backends, &mut proxies)
@@ -149,7 +120,7 @@ async fn perform(
         End::Complete => ledger.recorder.clone().finish(),
         End::Stopped(at) => ledger.recorder.clone().finish_at(at),
     };
-    readings.insert_into(&mut measurement, scenario, &proxies.counters());
+    readings.insert_into(&mut measurement, scenario, &proxies.generations().counters());
     let fate = backends.stop(clock, STOP).await;
     let mut validity = Validity::Unreachable;
     if problems.is_empty() {
@@ -166,16 +137,23 @@ async fn perform(
     let mut notes = Vec::new();
     let unfelt = fate.unfelt.iter();
     // Whoever is refused by a dead endpoint has felt it, but only the proxy knows.
-    let unfelt = unfelt.filter(|(name, fault)| *fault != "crash" || !proxies.has_failed(name));
-    notes.extend(
-        unfelt.map(|(name, fault)| format!("the fault `{fault}` on {name} touched nobody")),
-    );
-    notes.extend(what_the_proxy_did(&proxies));
+    let unfelt =
+        unfelt.filter(|(name, fault)| *fault != "crash" || !proxies.generations().has_failed(name));
+    notes.extend(unfelt.map(|(name, fault)| touched_nobody(name, fault)));
+    notes.extend(proxies.generations().notes());
     notes.extend(what_the_load_saw(&ledger));
     if !proxies.stop(STOP) {
         notes.push("a proxy had not ended its connections when the next run began".to_owned());
     }
-    Ok(Outcome { measurement, problems, validity, undone, notes, interrupted })
+    Ok(Outcome {
+        measurement,
+        invariants: Vec::new(),
+        problems,
+        validity,
+        undone,
+        notes,
+        interrupted,
+    })
 }
 
 /// Why a load that could not be sent was given up.
@@ -186,34 +164,6 @@ fn too_much(scenario: &Scenario, sent: u64) -> String {
          lower rate, or keep other programs off this machine",
         scenario.duration
     )
-}
-
-fn what_the_proxy_did(proxies: &Proxies) -> Vec<String> {
-    let times = |n: u64| if n == 1 { "once".to_owned() } else { format!("{n} times") };
-    let ejections = proxies.ejections();
-    let mut notes = Vec::new();
-    if !ejections.is_empty() {
-        let each = ejections.iter().map(|(name, n)| format!("{name} {}", times(*n)));
-        notes.push(format!("ejected as outliers: {}", each.collect::<Vec<_>>().join(", ")));
-    }
-    let absent = proxies.absent().into_iter();
-    notes.extend(absent.map(|(name, why)| format!("at the end {name} was {why}")));
-    notes
-}
-
-fn what_the_load_saw(ledger: &Ledger) -> Vec<String> {
-    let mut notes = Vec::new();
-    if ledger.resent > 0 {
-        let n = ledger.resent;
-        notes.push(format!(
-            "{n} requests were sent anew because the proxy had just closed their idle connection"
-        ));
-    }
-    // One line for each kind of failure, with its first example.
-    notes.extend(ledger.failures.iter().map(|(kind, failures)| {
-        format!("{kind}: {} times, first: {}", failures.count, failures.example)
-    }));
-    notes
 }
 
 fn proxy_config(scenario: &Scenario, backends: &Backends) -> ProxyConfig {

@@ -6,9 +6,8 @@
 //! that drains still counts.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -17,10 +16,10 @@ use net::Clock;
 use policy::{Instant, Seed};
 use proxy::{
     config::ProxyConfig,
-    engine::{Proxy, Shared, StartError, UpstreamShared},
+    engine::{Proxy, StartError},
 };
 
-use crate::counters::Counters;
+use crate::generations::Generations;
 
 /// How often, and after how long, a new proxy tries to listen where the old one did.
 const REBIND: (u32, Duration) = (100, Duration::from_millis(20));
@@ -35,8 +34,7 @@ pub(super) struct Proxies {
     present: Option<Proxy>,
     rise: Option<Rise>,
     started: u64,
-    shares: Vec<Arc<Shared>>,
-    upstreams: Vec<Arc<UpstreamShared>>,
+    generations: Generations,
     drains: Vec<mpsc::Receiver<()>>,
 }
 
@@ -61,8 +59,7 @@ impl Proxies {
             present: None,
             rise: None,
             started: 0,
-            shares: Vec::new(),
-            upstreams: Vec::new(),
+            generations: Generations::default(),
             drains: Vec::new(),
         };
         let address = proxies.begin()?;
@@ -74,8 +71,7 @@ impl Proxies {
     fn begin(&mut self) -> Result<SocketAddr, StartError> {
         let proxy = Proxy::start(self.config.clone(), self.seed.nth(self.started))?;
         self.started += 1;
-        self.shares.push(Arc::clone(proxy.shared()));
-        self.upstreams.push(proxy.state().upstream);
+        self.generations.started(Arc::clone(proxy.shared()), proxy.state().upstream);
         let address = proxy.address();
         self.present = Some(proxy);
         Ok(address)
@@ -86,7 +82,7 @@ impl Proxies {
         change(&mut self.config);
         if let Some(proxy) = &self.present {
             proxy.reload(self.config.clone()).map_err(|error| error.to_string())?;
-            self.upstreams.push(proxy.state().upstream);
+            self.generations.reloaded(proxy.state().upstream);
         }
         Ok(())
     }
@@ -126,43 +122,9 @@ impl Proxies {
         }
     }
 
-    /// What all of them have counted so far.
-    pub(super) fn counters(&self) -> Counters {
-        Counters::read(self.shares.iter().map(|s| &**s), self.upstreams.iter().map(|u| &**u))
-    }
-
-    /// How often each endpoint was ejected, and by name: those that were not are left out.
-    pub(super) fn ejections(&self) -> BTreeMap<String, u64> {
-        let mut all = BTreeMap::new();
-        for upstream in &self.upstreams {
-            for (endpoint, site) in upstream.endpoints.list().iter().zip(&upstream.sites) {
-                let times = site.ejections.load(Relaxed);
-                if times > 0 {
-                    *all.entry(endpoint.name.clone()).or_insert(0) += times;
-                }
-            }
-        }
-        all
-    }
-
-    /// The endpoints to which the proxy would send nothing now, and why.
-    pub(super) fn absent(&self) -> Vec<(String, &'static str)> {
-        let Some(upstream) = self.upstreams.last() else { return Vec::new() };
-        let state = |endpoint: &policy::endpoint::Endpoint| {
-            let why = match (endpoint.is_up(), endpoint.is_ejected()) {
-                (false, _) => "held to be down by the health checks",
-                (true, true) => "ejected",
-                (true, false) => return None,
-            };
-            Some((endpoint.name.clone(), why))
-        };
-        upstream.endpoints.list().iter().filter_map(|endpoint| state(endpoint)).collect()
-    }
-
-    /// Whether any request to the endpoint has failed in the proxy's eyes.
-    pub(super) fn has_failed(&self, name: &str) -> bool {
-        let lists = self.upstreams.iter().flat_map(|upstream| upstream.endpoints.list());
-        lists.filter(|endpoint| endpoint.name == name).any(|endpoint| endpoint.failures() > 0)
+    /// All that there were.
+    pub(super) fn generations(&self) -> &Generations {
+        &self.generations
     }
 
     /// Ends them, when clients and endpoints are gone: then nothing holds a drain up, and the next run has the

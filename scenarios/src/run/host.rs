@@ -7,8 +7,8 @@ use std::{
 
 use reports::Manifest;
 
-/// The manifest of a suite that started at `started` and took `elapsed`.
-pub fn manifest(started: SystemTime, elapsed: Duration) -> Manifest {
+/// The manifest of a suite that started at `started` and took `elapsed`, its runs in virtual time `virtual_elapsed` of it.
+pub fn manifest(started: SystemTime, elapsed: Duration, virtual_elapsed: Duration) -> Manifest {
     let command: Vec<String> = std::env::args().collect();
     Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -17,6 +17,7 @@ pub fn manifest(started: SystemTime, elapsed: Duration) -> Manifest {
         command: command.join(" "),
         started: stamp(started),
         elapsed,
+        virtual_elapsed,
     }
 }
 

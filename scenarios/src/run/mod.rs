@@ -1,25 +1,23 @@
-//! Running scenarios: which runs there are, one after the other, and what they come to.
+//! Running scenarios: which runs there are, who carries them out, and what they come to.
 //!
 //! A run is one cell of one scenario's matrix in one world with one seed. Whatever goes wrong with one is a verdict of
 //! that run and no end of the suite, unless the person asked for that (`--fail-fast`) or interrupted it: then what there
-//! is so far is still reported.
+//! is so far is still reported. Runs in virtual time share the processors and go first; live runs need the machine for
+//! themselves and go one at a time. Neither changes what any of them comes to, nor their order in the report.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{num::NonZeroUsize, path::Path, time::Duration};
 
-use policy::Seed;
-use reports::{EventMark, Measurement, Phase, Run, Suite, Verdict, World};
+use net::Clock;
+use reports::{Run, Suite, Verdict, World};
 
-use crate::{
-    interrupt::Interrupt,
-    language::{Loaded, Scenario, Variant},
-    live::{self, Outcome, Validity, Watcher},
-    model,
-};
+use crate::interrupt::Interrupt;
 
+mod crew;
 mod host;
+mod one;
 mod plan;
 mod progress;
-mod repeat;
+pub(crate) mod repeat;
 
 pub use host::{manifest, stamp};
 pub use plan::{Planned, Unplannable, WorldChoice, plan};
@@ -41,6 +39,8 @@ pub struct Conduct {
     pub patience: Patience,
     /// So often a measurement is taken again that the machine disturbed.
     pub again: u32,
+    /// So many runs in virtual time go on at once.
+    pub jobs: NonZeroUsize,
 }
 
 /// Whether all runs that were planned were carried out.
@@ -52,163 +52,50 @@ pub enum Completion {
     Interrupted,
 }
 
-/// Carries out the runs in their order.
+/// What became of the runs.
+#[derive(Debug)]
+pub struct Carried {
+    /// Those that were carried out, in the order of the plan.
+    pub runs: Vec<Run>,
+    /// Whether these are all.
+    pub completion: Completion,
+    /// The real time that the runs in virtual time took.
+    pub virtual_elapsed: Duration,
+}
+
+/// Carries out the runs.
 pub fn carry_out(
     planned: &[Planned<'_>],
     conduct: Conduct,
     interrupt: &Interrupt,
-    progress: &mut Progress,
-) -> (Vec<Run>, Completion) {
-    let mut runs = Vec::with_capacity(planned.len());
-    for each in planned {
-        if interrupt.is_wanted() {
-            return (runs, Completion::Interrupted);
-        }
-        progress.begin(each);
-        let (run, completion) = valid(each, conduct.again, interrupt, progress);
-        progress.end(&run);
-        let passed = run.verdict == Verdict::Pass;
-        runs.push(run);
-        if completion == Completion::Interrupted {
-            return (runs, completion);
-        }
-        if !passed && conduct.patience == Patience::FirstFailure {
+    progress: &Progress,
+) -> Carried {
+    let clock = Clock::real();
+    let is_live = |index: &usize| planned[*index].world == World::Live;
+    let (live, virtual_ones): (Vec<usize>, Vec<usize>) = (0..planned.len()).partition(is_live);
+    let begun = clock.now();
+    let (mut done, mut completion) =
+        crew::carry_out(planned, &virtual_ones, conduct, interrupt, progress);
+    let virtual_elapsed = clock.now().since(begun);
+    for index in live {
+        let stop = conduct.patience == Patience::FirstFailure
+            && done.iter().any(|(_, run)| run.verdict != Verdict::Pass);
+        if stop || completion == Completion::Interrupted {
             break;
         }
-    }
-    (runs, Completion::Done)
-}
-
-/// Carries out a run; once more, as often as allowed, when the machine was too busy for it to be a measurement.
-///
-/// That says nothing about the proxy, whatever the figures are, so to take the next measurement instead is not to choose the
-/// better of two results. A load that cannot be sent at all is not taken again: it would not be the second time.
-fn valid(
-    planned: &Planned<'_>,
-    again: u32,
-    interrupt: &Interrupt,
-    progress: &mut Progress,
-) -> (Run, Completion) {
-    let mut disturbed = Vec::new();
-    loop {
-        let Carried { mut run, completion, validity } = one(planned, interrupt, progress);
-        let more = disturbed.len() < again as usize && completion == Completion::Done;
-        if validity == Validity::Disturbed && more {
-            let why = run.verdict.reason().unwrap_or_default().to_owned();
-            progress.again(planned, &why);
-            disturbed.push(why);
-            continue;
+        if interrupt.is_wanted() {
+            completion = Completion::Interrupted;
+            break;
         }
-        run.notes.extend(disturbed.into_iter().map(|why| format!("measured again: {why}")));
-        return (run, completion);
+        let mut watching = progress.watch(&planned[index]);
+        let (run, end) = one::carry_out(&planned[index], conduct.again, interrupt, &mut watching);
+        watching.end(&run);
+        completion = end;
+        done.push((index, run));
     }
-}
-
-struct Carried {
-    run: Run,
-    completion: Completion,
-    validity: Validity,
-}
-
-fn one(planned: &Planned<'_>, interrupt: &Interrupt, watcher: &mut dyn Watcher) -> Carried {
-    let Planned { loaded, variant, world, seed } = *planned;
-    let scenario = &variant.scenario;
-    let mut run = blank(loaded, variant, world, seed);
-    let outcome = match world {
-        World::Live => live::run(scenario, seed, interrupt, watcher),
-        World::Model => model_run(scenario, seed, interrupt),
-        World::Sim => Err(format!("the world `{world}` is not built yet")),
-    };
-    let (mut completion, mut validity) = (Completion::Done, Validity::Valid);
-    match outcome {
-        Err(why) => run.verdict = Verdict::Error(why),
-        Ok(outcome) => {
-            // What was not the scenario is not measured again.
-            if outcome.undone.is_empty() {
-                validity = outcome.validity;
-            }
-            run.notes = outcome.notes;
-            run.measurement = outcome.measurement;
-            run.thresholds = judge(scenario, &run.measurement);
-            run.verdict = if outcome.interrupted {
-                completion = Completion::Interrupted;
-                Verdict::Error("interrupted".to_owned())
-            } else if !outcome.undone.is_empty() {
-                Verdict::Error(outcome.undone.join("; "))
-            } else if !outcome.problems.is_empty() {
-                Verdict::Invalid(outcome.problems.join("; "))
-            } else if run.thresholds.iter().all(|threshold| threshold.holds) {
-                Verdict::Pass
-            } else {
-                Verdict::Fail
-            };
-        }
-    }
-    Carried { run, completion, validity }
-}
-
-/// A run of the model; it cannot be disturbed, and does all that the scenario says or refuses it.
-fn model_run(scenario: &Scenario, seed: u64, interrupt: &Interrupt) -> Result<Outcome, String> {
-    let mut watch = |_| {
-        if interrupt.is_wanted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let outcome = model::run_watched(scenario, seed, &mut watch)?;
-    Ok(Outcome {
-        measurement: outcome.measurement,
-        problems: outcome.problems,
-        validity: Validity::Valid,
-        undone: Vec::new(),
-        notes: outcome.notes,
-        interrupted: outcome.interrupted,
-    })
-}
-
-fn judge(scenario: &Scenario, measurement: &Measurement) -> Vec<reports::ThresholdResult> {
-    let thresholds = scenario.thresholds();
-    thresholds.iter().map(|threshold| threshold.evaluate(&measurement.metrics)).collect()
-}
-
-/// A run of which nothing is known yet but what it is.
-fn blank(loaded: &Loaded, variant: &Variant, world: World, seed: u64) -> Run {
-    let scenario = &variant.scenario;
-    let configuration = scenario.to_toml();
-    Run {
-        scenario: loaded.name.clone(),
-        description: scenario.description.clone(),
-        path: loaded.path.display().to_string(),
-        world,
-        variant: variant.cell.clone(),
-        seed,
-        duration: scenario.duration.0,
-        warmup: scenario.warmup.0,
-        command: repeat::command(loaded, variant, world, seed),
-        verdict: Verdict::Pass,
-        notes: Vec::new(),
-        thresholds: Vec::new(),
-        invariants: Vec::new(),
-        measurement: Measurement::empty(),
-        events: scenario
-            .timeline()
-            .into_iter()
-            .map(|moment| EventMark { at: moment.at, label: moment.label })
-            .collect(),
-        phases: scenario
-            .phases
-            .iter()
-            .map(|(name, window)| Phase {
-                name: name.clone(),
-                from: window.from(),
-                to: window.to(),
-            })
-            .collect(),
-        configuration_hash: fingerprint(&configuration),
-        configuration,
-    }
-}
-
-/// Tells two configurations apart; not for anything that somebody might forge.
-fn fingerprint(text: &str) -> String {
-    format!("{:016x}", Seed(0).child(text).0)
+    done.sort_by_key(|(index, _)| *index);
+    let runs = done.into_iter().map(|(_, run)| run).collect();
+    Carried { runs, completion, virtual_elapsed }
 }
 
 /// Writes every file of the report.

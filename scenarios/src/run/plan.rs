@@ -6,10 +6,6 @@ use reports::World;
 
 use crate::language::{Loaded, Variant, world};
 
-/// Worlds that this build can run in, in the order in which a run without `--world` tries them. Real HTTP comes first for
-/// as long as there is no `sim`: a model alone would be too little to go by.
-pub(super) const BUILT: [World; 2] = [World::Live, World::Model];
-
 /// A run that is to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Planned<'a> {
@@ -37,8 +33,6 @@ pub enum WorldChoice {
 /// Why there is nothing to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unplannable {
-    /// A world was asked for that there is not.
-    NotBuilt(World),
     /// No scenario allows any of the worlds that were asked for.
     NoneAllowed(String),
 }
@@ -46,10 +40,6 @@ pub enum Unplannable {
 impl fmt::Display for Unplannable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotBuilt(world) => {
-                let built: Vec<&str> = BUILT.iter().map(|world| world.as_str()).collect();
-                write!(f, "the world `{world}` is not built yet; there is {}", built.join(" and "))
-            }
             Self::NoneAllowed(why) => f.write_str(why),
         }
     }
@@ -64,11 +54,6 @@ pub fn plan<'a>(
     choice: &WorldChoice,
     repeat: u32,
 ) -> Result<Vec<Planned<'a>>, Unplannable> {
-    if let WorldChoice::These(worlds) = choice
-        && let Some(missing) = worlds.iter().find(|world| !BUILT.contains(world))
-    {
-        return Err(Unplannable::NotBuilt(*missing));
-    }
     let mut planned = Vec::new();
     let mut refused = String::new();
     for scenario in loaded {
@@ -93,12 +78,11 @@ pub fn plan<'a>(
 
 fn worlds(variant: &Variant, choice: &WorldChoice) -> Vec<World> {
     let allowed = |world: &World| {
-        BUILT.contains(world)
-            && variant.scenario.worlds.contains(world)
+        variant.scenario.worlds.contains(world)
             && !variant.exclusions.iter().any(|exclusion| exclusion.world == *world)
     };
     match choice {
-        WorldChoice::First => BUILT.into_iter().filter(allowed).take(1).collect(),
+        WorldChoice::First => world::ALL.into_iter().filter(allowed).take(1).collect(),
         WorldChoice::All => world::ALL.into_iter().filter(allowed).collect(),
         WorldChoice::These(worlds) => worlds.iter().copied().filter(allowed).collect(),
     }

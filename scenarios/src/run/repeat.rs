@@ -18,7 +18,7 @@ pub(super) fn command(loaded: &Loaded, variant: &Variant, world: World, seed: u6
 }
 
 /// As one word of a shell.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:,+@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

@@ -1,0 +1,42 @@
+//! The load of a scenario, as the load generator wants it.
+
+use std::net::SocketAddr;
+
+use loadgen::{Carry, NamedLoad, Plan, Share};
+use policy::Seed;
+use reports::{Phase, RecorderConfig};
+
+use crate::language::Scenario;
+
+/// What is sent, and what of it is measured.
+pub fn plan(scenario: &Scenario, seed: Seed, address: SocketAddr) -> Plan {
+    let phases = scenario.phases.iter().map(|(name, window)| Phase {
+        name: name.clone(),
+        from: window.from(),
+        to: window.to(),
+    });
+    let recorder = RecorderConfig {
+        endpoints: scenario.all_endpoints(),
+        phases: phases.collect(),
+        ..RecorderConfig::new(Some(scenario.duration.0), scenario.warmup.0)
+    };
+    // Where all backends are alike, the work is drawn with the request, so that every strategy faces the same.
+    let mut services = scenario.backends.values().map(|backend| &backend.service);
+    let work = services.next().filter(|first| services.all(|other| other == *first)).cloned();
+    let loads = scenario.load.iter().map(|(name, load)| NamedLoad {
+        name: name.clone(),
+        load: load.clone(),
+        work: work.clone(),
+    });
+    Plan {
+        loads: loads.collect(),
+        seed: seed.child("load"),
+        duration: Some(scenario.duration.0),
+        address,
+        host: address.to_string(),
+        recorder,
+        carry: Carry::Work,
+        payload: None,
+        share: Share::WHOLE,
+    }
+}

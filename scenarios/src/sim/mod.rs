@@ -1,0 +1,175 @@
+//! The `sim` world: the real engine, the real backends and the real load generator on a simulated network, in virtual time.
+//!
+//! Everything runs in one paused runtime on one thread, each party on a host of its own (`stage`); nobody but the
+//! network (`net::memory`) knows that it is not a real one. The same seed gives the same bytes, wherever it
+//! runs and whatever runs beside it. An event happens at its microsecond; an hour in which nothing happens takes no time.
+
+use std::{sync::Arc, time::Duration};
+
+use loadgen::{End, Progress, Stopper};
+use policy::{Instant, Seed};
+use proxy::config::ProxyConfig;
+use tokio::{runtime::Builder, task::LocalSet};
+
+use crate::{
+    counters::Readings,
+    felt::touched_nobody,
+    interrupt::Interrupt,
+    language::Scenario,
+    outcome::{Outcome, Validity, Watcher, what_the_load_saw},
+    panics,
+};
+
+mod backends;
+mod events;
+mod proxies;
+mod stage;
+
+use backends::Backends;
+use events::Trouble;
+use proxies::Proxies;
+use stage::Stage;
+
+/// Everybody is there so long before the first request is due.
+const LEAD: Duration = Duration::from_millis(1);
+/// What is under way at the end gets so long to stop in good order.
+const STOP: Duration = Duration::from_secs(1);
+/// The watcher is told so often in a run how far it is, unless it is so short that this is more than once a millisecond.
+const LOOKS: u32 = 200;
+
+/// Who takes part in a run.
+struct Actors {
+    stage: Stage,
+    backends: Backends,
+    proxies: Proxies,
+    trouble: Trouble,
+}
+
+/// Runs a scenario. Needs no runtime.
+///
+/// # Errors
+/// In words: why it could not be carried out.
+pub fn run(
+    scenario: &Scenario,
+    seed: u64,
+    interrupt: &Interrupt,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome, String> {
+    let panics = panics::watch();
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))?;
+    let local = LocalSet::new();
+    let outcome = local.block_on(&runtime, perform(scenario, Seed(seed), interrupt, watcher));
+    // A task that panics takes its connection with it, and nothing else: that must not pass for a network's fault.
+    match panics.first() {
+        Some(message) => Err(format!("a part of the system panicked: {message}")),
+        None => outcome,
+    }
+}
+
+async fn perform(
+    scenario: &Scenario,
+    seed: Seed,
+    interrupt: &Interrupt,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome, String> {
+    let stage = Stage::new(scenario, seed).map_err(|error| format!("no network: {error}"))?;
+    let clock = *stage.memory.clock();
+    let backends = Backends::start(scenario, &stage.endpoints, seed.child("backends"))
+        .await
+        .map_err(|error| format!("the backends could not be started: {error}"))?;
+    let config = proxy_config(scenario, &stage);
+    let address = config.listen;
+    let proxies = Proxies::start(stage.proxy.clone(), config, seed.child("proxy"))
+        .await
+        .map_err(|error| format!("the proxy could not be started: {error}"))?;
+    let start = clock.now() + LEAD;
+    let (stopper, stop) = Stopper::new();
+    let progress = Arc::<Progress>::default();
+    let mut sending = {
+        let plan = crate::load::plan(scenario, seed, address);
+        let (nets, progress) = (stage.loads.clone(), Arc::clone(&progress));
+        tokio::task::spawn_local(async move {
+            loadgen::run_from(&nets, &plan, start, progress, stop).await
+        })
+    };
+    let mut actors = Actors { stage, backends, proxies, trouble: Trouble::default() };
+    let timeline = scenario.timeline();
+    let mut moments = timeline.iter().peekable();
+    let mut readings = Readings::new(scenario);
+    let step = (scenario.duration.0 / LOOKS).max(Duration::from_millis(1));
+    let mut look = start;
+    let mut interrupted = false;
+    let mut undone = Vec::new();
+    let ended = loop {
+        let reading = readings.next().map_or(Instant::NEVER, |at| start + at);
+        let due = moments.peek().map_or(Instant::NEVER, |moment| start + moment.at);
+        tokio::select! {
+            biased;
+            ended = &mut sending => break ended,
+            () = clock.sleep_until(reading) => readings.take(actors.proxies.with(|all| all.counters())),
+            () = clock.sleep_until(due) => {
+                if let Some(moment) = moments.next()
+                    && let Err(why) = events::perform(moment, scenario, &mut actors)
+                {
+                    undone.push(format!("event at {:?}, {}: {why}", moment.at, moment.label));
+                }
+            }
+            () = clock.sleep_until(look) => {
+                look = clock.now() + step;
+                watcher.at(clock.now().since(start), progress.snapshot());
+                if interrupt.is_wanted() && !interrupted {
+                    interrupted = true;
+                    stopper.stop();
+                }
+            }
+        }
+    };
+    let (ledger, end) = ended
+        .map_err(|_| "the load generator died".to_owned())?
+        .map_err(|error| format!("the load could not be sent: {error}"))?;
+    let Actors { stage, backends, proxies, trouble } = actors;
+    let mut measurement = match end {
+        End::Complete => ledger.recorder.clone().finish(),
+        End::Stopped(at) => ledger.recorder.clone().finish_at(at),
+    };
+    readings.insert_into(&mut measurement, scenario, &proxies.with(|all| all.counters()));
+    let problems = loadgen::validity::problems(&ledger, &measurement);
+    let validity = if problems.is_empty() { Validity::Valid } else { Validity::Unreachable };
+    let mut notes = trouble.unfelt(&stage.memory);
+    let unfelt = backends.stop(&clock, STOP).await;
+    let unfelt = unfelt.iter();
+    // Whoever is refused by a dead endpoint has felt it, but only the proxy knows.
+    let unfelt = unfelt
+        .filter(|(name, fault)| *fault != "crash" || !proxies.with(|all| all.has_failed(name)));
+    notes.extend(unfelt.map(|(name, fault)| touched_nobody(name, fault)));
+    notes.extend(proxies.with(|all| all.notes()));
+    notes.extend(what_the_load_saw(&ledger));
+    if !proxies.stop(STOP).await {
+        notes.push("a proxy had not ended its connections when the run was over".to_owned());
+    }
+    undone.extend(proxies.failed());
+    Ok(Outcome {
+        measurement,
+        invariants: Vec::new(),
+        problems,
+        validity,
+        undone,
+        notes,
+        interrupted,
+    })
+}
+
+fn proxy_config(scenario: &Scenario, stage: &Stage) -> ProxyConfig {
+    let names = scenario.endpoints();
+    let told = |name: &String| Some(scenario.told(name, stage.address(name)?));
+    ProxyConfig {
+        listen: (stage.proxy.ip(), 80).into(),
+        workers: Some(1),
+        endpoints: names.iter().filter_map(told).collect(),
+        ..scenario.proxy.clone()
+    }
+}

@@ -1,0 +1,169 @@
+//! The proxy of a simulated run: reloaded, restarted, and those before it that still drain.
+//!
+//! It is one worker on one host, as the other worlds have one worker unless the scenario says otherwise. A restart
+//! tells the old one to drain; the next one listens after its time, or as soon after that as the old one has let go of the
+//! address.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use net::{
+    BindOptions, Net,
+    memory::{Host, MemoryListener},
+};
+use policy::Seed;
+use proxy::{
+    config::ProxyConfig,
+    engine::{Phase, Shared, StartError, State, WorkerArguments, run_worker},
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::generations::Generations;
+
+/// How often, and after how long, a new proxy tries to listen where the old one did.
+const REBIND: (u32, Duration) = (100, Duration::from_millis(20));
+
+/// The proxy of a run, and those before it.
+pub(super) struct Proxies(Rc<RefCell<Succession>>);
+
+struct Succession {
+    host: Host,
+    config: ProxyConfig,
+    seed: Seed,
+    /// What the present one is told; `None` while there is none.
+    present: Option<watch::Sender<State>>,
+    /// The one that is due.
+    rising: Option<JoinHandle<()>>,
+    running: Vec<JoinHandle<()>>,
+    generations: Generations,
+    started: u64,
+    failed: Vec<String>,
+}
+
+impl Proxies {
+    /// Starts the first.
+    pub(super) async fn start(
+        host: Host,
+        config: ProxyConfig,
+        seed: Seed,
+    ) -> Result<Self, StartError> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(StartError::Config(problems));
+        }
+        let listener = bind(&host, &config).await?;
+        let succession = Rc::new(RefCell::new(Succession {
+            host,
+            config,
+            seed,
+            present: None,
+            rising: None,
+            running: Vec::new(),
+            generations: Generations::default(),
+            started: 0,
+            failed: Vec::new(),
+        }));
+        succession.borrow_mut().begin(listener);
+        Ok(Self(succession))
+    }
+
+    /// Changes the configuration; while there is no proxy, that of the next one.
+    pub(super) fn reload(&self, change: impl FnOnce(&mut ProxyConfig)) -> Result<(), String> {
+        let mut succession = self.0.borrow_mut();
+        let Succession { config, present, generations, .. } = &mut *succession;
+        change(config);
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(StartError::Config(problems).to_string());
+        }
+        if let Some(present) = present {
+            present.send_modify(|state| *state = state.reloaded(config.clone()));
+            generations.reloaded(Arc::clone(&present.borrow().upstream));
+        }
+        Ok(())
+    }
+
+    /// Lets the proxy drain. The next one is due after `down`; when there is none already, it comes later.
+    pub(super) fn restart(&self, down: Duration) {
+        let mut succession = self.0.borrow_mut();
+        succession.leave();
+        let rising = tokio::task::spawn_local(rise(Rc::clone(&self.0), down));
+        succession.rising = Some(rising);
+    }
+
+    /// What was seen of all of them.
+    pub(super) fn with<T>(&self, look: impl FnOnce(&Generations) -> T) -> T {
+        look(&self.0.borrow().generations)
+    }
+
+    /// What could not be done.
+    pub(super) fn failed(&self) -> Vec<String> {
+        self.0.borrow().failed.clone()
+    }
+
+    /// Ends them. False when one was not done after `limit`.
+    pub(super) async fn stop(&self, limit: Duration) -> bool {
+        let (clock, running) = {
+            let mut succession = self.0.borrow_mut();
+            succession.leave();
+            (*succession.host.clock(), std::mem::take(&mut succession.running))
+        };
+        let deadline = clock.now() + limit;
+        let mut all = true;
+        for ended in running {
+            all &= clock.timeout(deadline.since(clock.now()), ended).await.is_ok();
+        }
+        all
+    }
+}
+
+impl Succession {
+    /// The proxy serves what the listener accepts.
+    fn begin(&mut self, listener: MemoryListener) {
+        let shared = Arc::new(Shared::new(1, self.host.clock().now()));
+        let (present, state) = watch::channel(State::new(self.config.clone()));
+        self.generations.started(Arc::clone(&shared), Arc::clone(&present.borrow().upstream));
+        let seed = self.seed.nth(self.started);
+        self.started += 1;
+        self.present = Some(present);
+        let arguments = WorkerArguments { shared, index: 0, state, seed, witness: None };
+        // The proxy's host never crashes, so there is always something to spawn on.
+        let worker = run_worker(self.host.clone(), listener, arguments);
+        match self.host.spawn(worker) {
+            Ok(running) => self.running.push(running),
+            Err(error) => self.failed.push(format!("the proxy could not be started: {error}")),
+        }
+    }
+
+    /// No proxy is present or due any more.
+    fn leave(&mut self) {
+        if let Some(rising) = self.rising.take() {
+            rising.abort();
+        }
+        if let Some(present) = self.present.take() {
+            present.send_modify(|state| state.phase = Phase::Draining);
+        }
+    }
+}
+
+/// Starts the next proxy when its time has come.
+async fn rise(succession: Rc<RefCell<Succession>>, down: Duration) {
+    let host = succession.borrow().host.clone();
+    host.clock().sleep(down).await;
+    for tries in 1.. {
+        let config = succession.borrow().config.clone();
+        match bind(&host, &config).await {
+            Ok(listener) => return succession.borrow_mut().begin(listener),
+            Err(_) if tries < REBIND.0 => host.clock().sleep(REBIND.1).await,
+            Err(error) => {
+                let why = format!("the proxy could not be started again: {error}");
+                return succession.borrow_mut().failed.push(why);
+            }
+        }
+    }
+}
+
+async fn bind(host: &Host, config: &ProxyConfig) -> Result<MemoryListener, StartError> {
+    let options = BindOptions { backlog: config.limits.backlog, ..BindOptions::default() };
+    let bound = host.bind(config.listen, options).await;
+    bound.map_err(|error| StartError::Bind(config.listen, error))
+}

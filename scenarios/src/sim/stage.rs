@@ -1,0 +1,89 @@
+//! The hosts of a simulated run and the links between them.
+//!
+//! The proxy is a host, every endpoint is one, and so are the clients of each load, because each of these links can be cut
+//! and slowed down by itself. Links carry in each direction what the scenario's `network` says. Addresses are made up
+//! from the places of the endpoints and loads in the file, so that they are the same in every run.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::{Duration, SystemTime},
+};
+
+use net::{
+    LinkSettings,
+    memory::{Host, Memory, MemorySettings},
+};
+use policy::Seed;
+
+use crate::language::{Network, Scenario};
+
+/// The host's name of the proxy; no endpoint can be called so.
+pub(super) const PROXY: &str = "proxy";
+/// Midnight of the first of January 2026 in UTC, in seconds since 1970: the date at which every run begins.
+const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+/// Where endpoints listen.
+const PORT: u16 = 8080;
+
+/// All hosts.
+pub(super) struct Stage {
+    pub(super) memory: Memory,
+    pub(super) proxy: Host,
+    /// By the place of the load.
+    pub(super) loads: Vec<Host>,
+    /// Every endpoint that there ever is, by its place.
+    pub(super) endpoints: Vec<Host>,
+}
+
+impl Stage {
+    /// The hosts of a scenario. Must be called where `Memory` can be made.
+    pub(super) fn new(scenario: &Scenario, seed: Seed) -> io::Result<Self> {
+        let settings = MemorySettings {
+            epoch: SystemTime::UNIX_EPOCH + EPOCH,
+            link: link(&scenario.network),
+            ..MemorySettings::default()
+        };
+        let memory = Memory::new(seed, settings)?;
+        let proxy = memory.add_host(PROXY, ip(0, 0))?;
+        let loads = scenario.load.keys().zip(0..);
+        let loads = loads.map(|(name, place)| memory.add_host(&load_host(name), ip(1, place)));
+        let loads = loads.collect::<io::Result<_>>()?;
+        let endpoints = scenario.all_endpoints().into_iter().zip(0..);
+        let endpoints = endpoints.map(|(name, place)| memory.add_host(&name, ip(2, place)));
+        Ok(Self { proxy, loads, endpoints: endpoints.collect::<io::Result<_>>()?, memory })
+    }
+
+    /// Where an endpoint listens.
+    pub(super) fn address(&self, endpoint: &str) -> Option<SocketAddr> {
+        let found = self.endpoints.iter().find(|host| host.name() == endpoint);
+        found.map(address_of)
+    }
+}
+
+/// What a link carries when nothing is wrong with it.
+pub(super) fn link(network: &Network) -> LinkSettings {
+    let Network { latency, bandwidth } = network;
+    let plain = LinkSettings::default();
+    LinkSettings {
+        latency: latency.clone().unwrap_or(plain.latency),
+        bandwidth: *bandwidth,
+        loss: plain.loss,
+    }
+}
+
+/// The host's name of a load's clients.
+pub(super) fn load_host(load: &str) -> String {
+    format!("clients of {load}")
+}
+
+/// Where an endpoint listens.
+pub(super) fn address_of(host: &Host) -> SocketAddr {
+    SocketAddr::new(host.ip(), PORT)
+}
+
+/// The address of the `place`th host of a kind.
+fn ip(kind: u8, place: u32) -> IpAddr {
+    // 60,000 of a kind would be 16 of these networks: there is no scenario with as many.
+    let [_, high, middle, low] = (place + 1).to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(10, kind * 16 + high, middle, low))
+}

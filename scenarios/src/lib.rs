@@ -9,6 +9,7 @@ pub mod counters;
 pub mod felt;
 pub mod generations;
 pub mod interrupt;
+pub mod invariants;
 pub mod language;
 pub mod live;
 pub mod load;

@@ -1,0 +1,168 @@
+//! What the checker knows of proxies, configurations and endpoints: its own counts.
+//!
+//! A *process* is one proxy from its start to its end. It has one configuration after another, and what an earlier one has begun
+//! it ends; so a fact names its configuration, and an endpoint is its place there. An endpoint that two configurations have in
+//! common (same name, address, weight and limit) is one *slot*: its places are counted together, as the proxy must.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use policy::Instant;
+use proxy::config::ProxyConfig;
+
+use super::{Invariants, budget::Budget};
+
+/// One proxy.
+#[derive(Debug, Default)]
+pub(super) struct Process {
+    pub(super) clients: u32,
+    pub(super) waiting: u32,
+    /// Its newest configuration.
+    pub(super) newest: Option<u32>,
+}
+
+/// One configuration of one proxy: the bounds in it, and what is counted under it.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) process: u32,
+    /// When another one took its place.
+    pub(super) replaced: Instant,
+    pub(super) panic_threshold: f64,
+    pub(super) most_clients: u32,
+    pub(super) most_connections: u32,
+    pub(super) most_waiting: u32,
+    pub(super) most_sendings: u32,
+    pub(super) longest_ejection: std::time::Duration,
+    /// By place.
+    pub(super) slots: Vec<u32>,
+    /// By place: connections that were dialled under it.
+    pub(super) connections: Vec<u32>,
+    pub(super) budget: Budget,
+}
+
+/// An endpoint, as far as its places are counted together.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) name: String,
+    address: SocketAddr,
+    weight: u32,
+    pub(super) in_flight: u32,
+    pub(super) most_in_flight: u32,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) processes: Vec<Process>,
+    pub(super) setups: Vec<Setup>,
+    pub(super) slots: Vec<Slot>,
+    last_turn: Instant,
+}
+
+impl Invariants {
+    /// Another proxy starts; the number to call it by.
+    pub fn process(&mut self) -> u32 {
+        self.book.processes.push(Process::default());
+        (self.book.processes.len() - 1) as u32
+    }
+
+    /// A configuration comes into force in that proxy: the first one, or after a reload. The number to call it by.
+    pub fn configured(&mut self, now: Instant, process: u32, config: &ProxyConfig) -> u32 {
+        self.book.configured(now, process, config)
+    }
+}
+
+impl Book {
+    fn configured(&mut self, now: Instant, process: u32, config: &ProxyConfig) -> u32 {
+        let number = self.setups.len() as u32;
+        let before = self.processes[process as usize].newest.replace(number);
+        let mut kept = BTreeMap::new();
+        if let Some(before) = before {
+            let before = &mut self.setups[before as usize];
+            before.replaced = now;
+            for &slot in &before.slots {
+                let Slot { name, address, .. } = &self.slots[slot as usize];
+                kept.entry((name.clone(), *address)).or_insert(slot);
+            }
+        }
+        let mut slots = Vec::with_capacity(config.endpoints.len());
+        for endpoint in &config.endpoints {
+            let new = Slot {
+                name: endpoint.name().into_owned(),
+                address: endpoint.address,
+                weight: endpoint.weight,
+                in_flight: 0,
+                most_in_flight: endpoint
+                    .max_in_flight
+                    .or(config.limits.endpoint_in_flight)
+                    .unwrap_or(u32::MAX)
+                    .max(1),
+            };
+            let known = kept.get(&(new.name.clone(), new.address)).copied().filter(|&slot| {
+                let Slot { weight, most_in_flight, .. } = self.slots[slot as usize];
+                (weight, most_in_flight) == (new.weight, new.most_in_flight)
+            });
+            slots.push(known.unwrap_or_else(|| {
+                self.slots.push(new);
+                (self.slots.len() - 1) as u32
+            }));
+        }
+        self.setups.push(Setup {
+            process,
+            replaced: Instant::NEVER,
+            panic_threshold: config.balance.panic_threshold,
+            most_clients: config.limits.connections,
+            most_connections: config.limits.endpoint_connections.unwrap_or(u32::MAX),
+            most_waiting: config.queue.max_waiting,
+            // Each try may be replayed once on a fresh connection.
+            most_sendings: 2 * (config.retry.attempts + 1),
+            longest_ejection: config.outlier.max_ejection.0,
+            connections: vec![0; slots.len()],
+            slots,
+            budget: Budget::new(config, now),
+        });
+        number
+    }
+
+    #[inline]
+    pub(super) fn setup(&mut self, configuration: u32) -> &mut Setup {
+        &mut self.setups[configuration as usize]
+    }
+
+    #[inline]
+    pub(super) fn slot(&mut self, configuration: u32, place: u32) -> &mut Slot {
+        let slot = self.setups[configuration as usize].slots[place as usize];
+        &mut self.slots[slot as usize]
+    }
+
+    /// The proxy that has this configuration.
+    pub(super) fn process_of(&mut self, configuration: u32) -> &mut Process {
+        let process = self.setups[configuration as usize].process;
+        &mut self.processes[process as usize]
+    }
+
+    pub(super) fn name(&self, configuration: u32, place: u32) -> &str {
+        let slot = self.setups[configuration as usize].slots[place as usize];
+        &self.slots[slot as usize].name
+    }
+
+    /// Whether the endpoint is in the proxy's newest configuration too, by name and address.
+    pub(super) fn is_still_there(&self, configuration: u32, place: u32) -> bool {
+        let setup = &self.setups[configuration as usize];
+        let slot = &self.slots[setup.slots[place as usize] as usize];
+        let newest = self.processes[setup.process as usize].newest.unwrap_or(configuration);
+        self.setups[newest as usize].slots.iter().any(|&other| {
+            let other = &self.slots[other as usize];
+            (&other.name, other.address) == (&slot.name, slot.address)
+        })
+    }
+
+    #[inline]
+    pub(super) fn note_turn(&mut self, now: Instant) {
+        self.last_turn = now;
+    }
+
+    /// When a request last turned to an endpoint.
+    pub(super) fn last_turn(&self) -> Instant {
+        self.last_turn
+    }
+}

@@ -1,0 +1,81 @@
+//! `limits`: no limit that the configuration sets is exceeded.
+//!
+//! Places at an endpoint are counted in `flight`, sendings of a request in `twice`; here are the others. A limit that a reload
+//! lowers binds whoever comes after it, and those who are there may stay. Connections to an endpoint are counted for each
+//! configuration by itself, because those of the one before end with its requests.
+
+use policy::Instant;
+
+use super::Invariants;
+
+impl Invariants {
+    /// A client's connection was accepted.
+    pub fn client_came(&mut self, now: Instant, configuration: u32) {
+        let process = self.book.process_of(configuration);
+        process.clients += 1;
+        let (there, newest) = (process.clients, process.newest.unwrap_or(configuration));
+        let most = self.book.setup(newest).most_clients;
+        self.within(now, there, most, || "client connections were open".to_owned());
+    }
+
+    /// A client's connection is open no longer.
+    pub fn client_left(&mut self, configuration: u32) {
+        let clients = &mut self.book.process_of(configuration).clients;
+        *clients = clients.saturating_sub(1);
+    }
+
+    /// A request waits for an endpoint with room.
+    pub fn waits(&mut self, now: Instant, configuration: u32) {
+        let process = self.book.process_of(configuration);
+        process.waiting += 1;
+        let there = process.waiting;
+        let most = self.book.setup(configuration).most_waiting;
+        self.within(now, there, most, || "requests were waiting".to_owned());
+    }
+
+    /// A request waits no longer.
+    pub fn waits_no_more(&mut self, configuration: u32) {
+        let waiting = &mut self.book.process_of(configuration).waiting;
+        *waiting = waiting.saturating_sub(1);
+    }
+
+    /// A connection to an endpoint is dialled.
+    pub fn dialled(&mut self, now: Instant, configuration: u32, place: u32) {
+        let setup = self.book.setup(configuration);
+        let connections = &mut setup.connections[place as usize];
+        *connections += 1;
+        let (there, most) = (*connections, setup.most_connections);
+        if there <= most {
+            return self.limits.check();
+        }
+        let name = self.book.name(configuration, place).to_owned();
+        self.within(now, there, most, || format!("connections to {name} were open"));
+    }
+
+    /// A connection to an endpoint is closed.
+    pub fn closed(&mut self, configuration: u32, place: u32) {
+        let connections = &mut self.book.setup(configuration).connections[place as usize];
+        *connections = connections.saturating_sub(1);
+    }
+
+    /// An endpoint is ejected until then.
+    pub fn ejected(&mut self, now: Instant, configuration: u32, place: u32, until: Instant) {
+        self.limits.check();
+        let longest = self.book.setup(configuration).longest_ejection;
+        let lasts = until.since(now);
+        // Ends are kept in whole microseconds.
+        if lasts.as_micros() > longest.as_micros() + 1 {
+            let (at, name) = (self.at(now), self.book.name(configuration, place));
+            self.limits
+                .fail(|| format!("{at} {name} was ejected for {lasts:?}, and {longest:?} may be"));
+        }
+    }
+
+    fn within(&mut self, now: Instant, there: u32, most: u32, what: impl FnOnce() -> String) {
+        self.limits.check();
+        if there > most {
+            let at = self.at(now);
+            self.limits.fail(|| format!("{at} {there} {}, and {most} may be", what()));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `never_twice`: no non-idempotent request is sent again once its bytes may have reached an endpoint (RFC 9110, section 9.2.2).
+//!
+//! Sendings are counted where bytes go out. A try for which no connection came about sends none, so a POST may
+//! go elsewhere after it.
+
+use policy::{Instant, retry::Idempotence};
+
+use super::{Invariants, request};
+
+/// A request's bytes begin to go out.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending {
+    /// The configuration that the request began with.
+    pub configuration: u32,
+    /// The endpoint's place there.
+    pub place: u32,
+    /// Whether twice is as good as once, by the request's method.
+    pub idempotence: Idempotence,
+    /// How often its bytes have gone out before, to whatever endpoint.
+    pub before: u32,
+}
+
+impl Invariants {
+    /// A request's bytes begin to go out.
+    #[inline]
+    pub fn sending(
+        &mut self,
+        now: Instant,
+        sending: &Sending,
+        number: impl FnOnce() -> Option<u64>,
+    ) {
+        if sending.idempotence == Idempotence::NonIdempotent {
+            self.twice.check();
+        }
+        if sending.before > 0 {
+            self.sent_again(now, sending, number());
+        }
+    }
+
+    #[cold]
+    fn sent_again(&mut self, now: Instant, sending: &Sending, number: Option<u64>) {
+        let Sending { configuration, place, idempotence, before } = *sending;
+        let at = self.at(now);
+        if idempotence == Idempotence::NonIdempotent {
+            let name = self.book.name(configuration, place);
+            self.twice.fail(|| {
+                let what = request(number);
+                format!(
+                    "{at} {what}, which is not idempotent, went to {name} after {before} sendings"
+                )
+            });
+        }
+        let most = self.book.setup(configuration).most_sendings;
+        self.limits.check();
+        if before >= most {
+            let count = before + 1;
+            self.limits.fail(|| {
+                format!("{at} {} was sent {count} times, and {most} may be", request(number))
+            });
+        }
+    }
+}
+
+/// Whether a method is idempotent, by its name (RFC 9110, section 9.2.2). Case matters.
+pub(super) fn idempotence(method: &[u8]) -> Idempotence {
+    match method {
+        b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE" => Idempotence::Idempotent,
+        _ => Idempotence::NonIdempotent,
+    }
+}

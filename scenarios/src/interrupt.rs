@@ -18,10 +18,27 @@ use crate::cli::Exit;
 #[derive(Clone, Debug)]
 pub struct Interrupt(Option<watch::Receiver<bool>>);
 
+/// What a run is ended with by hand.
+#[derive(Debug)]
+pub struct Cord(watch::Sender<bool>);
+
+impl Cord {
+    /// Ends it, in good order.
+    pub fn pull(&self) {
+        self.0.send_replace(true);
+    }
+}
+
 impl Interrupt {
     /// Nobody will interrupt.
     pub fn never() -> Self {
         Self(None)
+    }
+
+    /// One that is pulled by the program itself: for a run that is to end because another one has said enough.
+    pub fn by_hand() -> (Cord, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (Cord(sender), Self(Some(receiver)))
     }
 
     /// From now on SIGINT and SIGTERM are for us. Call it once.

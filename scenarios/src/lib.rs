@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod counters;
 pub mod felt;
+pub mod fuzz;
 pub mod generations;
 pub mod interrupt;
 pub mod invariants;

@@ -6,6 +6,7 @@
 mod check;
 mod descriptors;
 pub mod exit;
+mod fuzz;
 mod list;
 pub mod run;
 mod schema;
@@ -53,6 +54,8 @@ Exit codes:
 enum Command {
     /// Run scenarios, and write a report.
     Run(run::RunArgs),
+    /// Look for a timeline of events that breaks a scenario, and make it as small as it gets.
+    Fuzz(fuzz::FuzzArgs),
     /// Check scenarios without running them: what is wrong where, or what would run.
     Check(check::CheckArgs),
     /// Print the JSON Schema of scenario files, for editors.
@@ -73,6 +76,7 @@ pub fn main() -> Exit {
     };
     match cli.command {
         Command::Run(args) => run::execute(&args),
+        Command::Fuzz(args) => fuzz::execute(&args),
         Command::Check(args) => check::execute(&args, Style::of_stdout(), Style::of_stderr()),
         Command::Schema => schema::execute(),
         Command::List(args) => list::execute(&args, Style::of_stdout()),

@@ -80,8 +80,8 @@ impl From<Error> for Failure {
 }
 
 impl Found {
-    /// Reads and checks it, with `settings` laid over the file.
-    pub fn load(&self, settings: &[Setting]) -> Result<Loaded, Error> {
+    /// Its tree, with `settings` laid over the file.
+    pub fn document(&self, settings: &[Setting]) -> Result<Document, Error> {
         let mut document = Document::load(&self.path)?;
         for Setting { path, text } in settings {
             let flag =
@@ -92,6 +92,12 @@ impl Found {
             }
             document.set(path, text, &flag)?;
         }
+        Ok(document)
+    }
+
+    /// Reads and checks it, with `settings` laid over the file.
+    pub fn load(&self, settings: &[Setting]) -> Result<Loaded, Error> {
+        let document = self.document(settings)?;
         let base = self.path.parent().unwrap_or(Path::new(""));
         let variants = matrix::variants(document, base)?;
         Ok(Loaded {

@@ -56,14 +56,14 @@ impl Scenario {
 }
 
 /// The endpoints that there are at some moment.
-pub(super) struct Present {
+pub(crate) struct Present {
     names: IndexSet<String>,
     /// How many each backend has ever had.
     counts: IndexMap<String, u64>,
 }
 
 impl Present {
-    pub(super) fn at_start(scenario: &Scenario) -> Self {
+    pub(crate) fn at_start(scenario: &Scenario) -> Self {
         let counts = scenario.backends.iter();
         Self {
             names: scenario.endpoints().into_iter().collect(),
@@ -73,12 +73,12 @@ impl Present {
         }
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
     /// The endpoints that a name stands for now; none when it is dangling.
-    pub(super) fn expand(&self, name: &str) -> Vec<String> {
+    pub(crate) fn expand(&self, name: &str) -> Vec<String> {
         let Some(backend) = name.strip_suffix("-*") else {
             return self.names.get(name).cloned().into_iter().collect();
         };
@@ -90,7 +90,7 @@ impl Present {
     }
 
     /// Adds endpoints to a backend: the numbers go on where they were, removed ones are not given again.
-    pub(super) fn add(&mut self, backend: &str, count: u32) -> Vec<String> {
+    pub(crate) fn add(&mut self, backend: &str, count: u32) -> Vec<String> {
         let Some(next) = self.counts.get_mut(backend) else { return Vec::new() };
         let first = *next;
         let room = (MAX_ENDPOINTS - self.names.len().min(MAX_ENDPOINTS)) as u64;
@@ -100,7 +100,7 @@ impl Present {
         added
     }
 
-    pub(super) fn remove(&mut self, names: &[String]) {
+    pub(crate) fn remove(&mut self, names: &[String]) {
         if let [name] = names {
             self.names.shift_remove(name);
         } else {
@@ -108,7 +108,7 @@ impl Present {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.names.len()
     }
 }

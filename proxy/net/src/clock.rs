@@ -17,6 +17,8 @@ use policy::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: tokio::time::Instant,
+    /// What the clock showed at `start`.
+    origin: Instant,
     dilation: u32,
     wall: Wall,
 }
@@ -45,14 +47,25 @@ impl std::error::Error for Elapsed {}
 impl Clock {
     /// Real time, counted from now.
     pub fn real() -> Self {
-        Self { start: tokio::time::Instant::now(), dilation: 1, wall: Wall::Machine }
+        Self {
+            start: tokio::time::Instant::now(),
+            origin: Instant::START,
+            dilation: 1,
+            wall: Wall::Machine,
+        }
     }
 
     /// Virtual time, counted from now: one unit of it is `dilation` units of tokio's (paused) clock, and the date
     /// at its start is `epoch`. Must be called in the runtime that it is for.
     pub fn virtual_time(dilation: u32, epoch: SystemTime) -> Self {
+        Self::virtual_since(dilation, epoch, Instant::START)
+    }
+
+    /// The same, for a runtime that begins when it is `now` already elsewhere in its world.
+    pub(crate) fn virtual_since(dilation: u32, epoch: SystemTime, now: Instant) -> Self {
         Self {
             start: tokio::time::Instant::now(),
+            origin: now,
             dilation: dilation.max(1),
             wall: Wall::Epoch(epoch),
         }
@@ -61,7 +74,7 @@ impl Clock {
     /// The time since the start.
     pub fn now(&self) -> Instant {
         let elapsed = policy::time::nanos(self.start.elapsed());
-        Instant::from_nanos(elapsed / u64::from(self.dilation))
+        self.origin + Duration::from_nanos(elapsed / u64::from(self.dilation))
     }
 
     /// The date, for `Date` fields and logs.
@@ -99,8 +112,7 @@ impl Clock {
     /// `instant` on tokio's clock; what is too far away for it is 30 years away.
     pub(crate) fn tokio(&self, instant: Instant) -> tokio::time::Instant {
         const FAR: Duration = Duration::from_hours(30 * 365 * 24);
-        let offset =
-            Duration::from_nanos(instant.as_nanos()).saturating_mul(self.dilation).min(FAR);
+        let offset = instant.since(self.origin).saturating_mul(self.dilation).min(FAR);
         self.start + offset
     }
 

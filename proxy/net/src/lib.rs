@@ -1,7 +1,8 @@
 //! The one seam to the outside: sockets, names and time.
 //!
 //! The engine, the backends and the load generator are generic over [`Net`] and nothing else. What they
-//! are given decides their world: [`Real`] is the machine's own network and clock; [`memory`] simulates one.
+//! are given decides their world: [`Real`] is the machine's own network and clock; [`memory`] simulates one, and so does
+//! `turmoil` (a cargo feature), independently of it.
 //! Nothing above this crate knows which one it runs on, asks the machine for the time, or opens a socket
 //! by itself.
 //!
@@ -24,13 +25,17 @@ mod fault;
 pub mod memory;
 mod pacer;
 mod real;
+mod simulated;
 mod timer;
+#[cfg(feature = "turmoil")]
+pub mod turmoil;
 
 pub use clock::{Clock, Elapsed};
 pub use far_side::{HyperTimer, hyper_io};
 pub use fault::{Crash, FaultError, Faults, Hits, LinkSettings, NetworkFault};
 pub use pacer::Pacer;
 pub use real::Real;
+pub use simulated::{SimulatedHost, SimulatedNet};
 pub use timer::Timer;
 
 /// A network: listeners, connections, names, and the clock that belongs to them.

@@ -41,7 +41,7 @@ pub(super) fn carry_out(
             let Some(&index) = chosen.get(next.fetch_add(1, Relaxed)) else { return };
             let mut watching = progress.watch(&planned[index]);
             let (run, completion) =
-                one::carry_out(&planned[index], conduct.again, interrupt, &mut watching);
+                one::carry_out(&planned[index], conduct, interrupt, &mut watching);
             watching.end(&run);
             if completion == Completion::Interrupted {
                 interrupted.store(true, Relaxed);

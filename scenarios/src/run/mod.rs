@@ -14,6 +14,7 @@ use crate::interrupt::Interrupt;
 
 mod crew;
 mod host;
+pub mod memory;
 mod one;
 mod plan;
 mod progress;
@@ -73,6 +74,9 @@ pub fn carry_out(
     let clock = Clock::real();
     let is_live = |index: &usize| planned[*index].world == World::Live;
     let (live, virtual_ones): (Vec<usize>, Vec<usize>) = (0..planned.len()).partition(is_live);
+    // Who goes alone shares the memory with nobody.
+    let at_once = NonZeroUsize::new(virtual_ones.len()).unwrap_or(NonZeroUsize::MIN);
+    let conduct = Conduct { jobs: conduct.jobs.min(at_once), ..conduct };
     let begun = clock.now();
     let (mut done, mut completion) =
         crew::carry_out(planned, &virtual_ones, conduct, interrupt, progress);
@@ -88,7 +92,7 @@ pub fn carry_out(
             break;
         }
         let mut watching = progress.watch(&planned[index]);
-        let (run, end) = one::carry_out(&planned[index], conduct.again, interrupt, &mut watching);
+        let (run, end) = one::carry_out(&planned[index], conduct, interrupt, &mut watching);
         watching.end(&run);
         completion = end;
         done.push((index, run));

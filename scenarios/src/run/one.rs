@@ -5,9 +5,9 @@
 use std::ops::ControlFlow;
 
 use policy::Seed;
-use reports::{EventMark, Measurement, Phase, Run, Verdict, World};
+use reports::{EventMark, Measurement, Phase, Run, Verdict, World, invariant};
 
-use super::{Completion, Planned, progress::Watching, repeat};
+use super::{Completion, Conduct, Planned, memory, progress::Watching, repeat};
 use crate::{
     interrupt::Interrupt,
     language::{Loaded, Scenario, Variant},
@@ -22,14 +22,14 @@ use crate::{
 /// better of two results. A load that cannot be sent at all is not taken again: it would not be the second time.
 pub(super) fn carry_out(
     planned: &Planned<'_>,
-    again: u32,
+    conduct: Conduct,
     interrupt: &Interrupt,
     watching: &mut Watching<'_>,
 ) -> (Run, Completion) {
     let mut disturbed = Vec::new();
     loop {
-        let Carried { mut run, completion, validity } = once(planned, interrupt, watching);
-        let more = disturbed.len() < again as usize && completion == Completion::Done;
+        let Carried { mut run, completion, validity } = once(planned, conduct, interrupt, watching);
+        let more = disturbed.len() < conduct.again as usize && completion == Completion::Done;
         if validity == Validity::Disturbed && more {
             let why = run.verdict.reason().unwrap_or_default().to_owned();
             watching.again(&why);
@@ -47,14 +47,21 @@ struct Carried {
     validity: Validity,
 }
 
-fn once(planned: &Planned<'_>, interrupt: &Interrupt, watcher: &mut dyn Watcher) -> Carried {
+fn once(
+    planned: &Planned<'_>,
+    conduct: Conduct,
+    interrupt: &Interrupt,
+    watcher: &mut dyn Watcher,
+) -> Carried {
     let Planned { loaded, variant, world, seed } = *planned;
     let scenario = &variant.scenario;
     let mut run = blank(loaded, variant, world, seed);
-    let outcome = match world {
-        World::Live => live::run(scenario, seed, interrupt, watcher),
-        World::Model => model_run(scenario, seed, interrupt),
-        World::Sim => sim::run(scenario, seed, interrupt, watcher),
+    let refusal = memory::refusal(scenario, world, conduct.jobs, memory::at_hand());
+    let outcome = match (refusal, world) {
+        (Some(why), _) => Err(why),
+        (None, World::Live) => live::run(scenario, seed, interrupt, watcher),
+        (None, World::Model) => model_run(scenario, seed, interrupt),
+        (None, World::Sim) => sim::run(scenario, seed, interrupt, watcher),
     };
     let (mut completion, mut validity) = (Completion::Done, Validity::Valid);
     match outcome {
@@ -66,6 +73,7 @@ fn once(planned: &Planned<'_>, interrupt: &Interrupt, watcher: &mut dyn Watcher)
             }
             run.notes = outcome.notes;
             run.measurement = outcome.measurement;
+            invariant::insert_into(&mut run.measurement.metrics, &outcome.invariants);
             run.thresholds = judge(scenario, &run.measurement);
             run.invariants = outcome.invariants;
             run.verdict = if outcome.interrupted {

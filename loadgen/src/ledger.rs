@@ -46,6 +46,8 @@ pub struct Ledger {
     pub connections: u64,
     /// Requests sent anew on a fresh connection because theirs had just been closed, idle.
     pub resent: u64,
+    /// Requests that were never taken up because every connection was taken.
+    pub unsent: u64,
     /// Requests that were under way when the run was stopped: in no figure.
     pub abandoned: u64,
     /// When the last request ended, in nanoseconds since the start.
@@ -62,6 +64,7 @@ impl Ledger {
             failures: BTreeMap::new(),
             connections: 0,
             resent: 0,
+            unsent: 0,
             abandoned: 0,
             last: 0,
             warmup,
@@ -111,6 +114,7 @@ impl Ledger {
         }
         self.connections += other.connections;
         self.resent += other.resent;
+        self.unsent += other.unsent;
         self.abandoned += other.abandoned;
         self.last = self.last.max(other.last);
         Ok(())

@@ -210,6 +210,7 @@ impl<N: Net> Shared<N> {
         });
         let what = format!("all {most} connections were taken: raise `max_connections`");
         ledger.explain(Outcome::Dropped, what);
+        ledger.unsent += 1;
         self.progress.finished();
     }
 }

@@ -111,15 +111,23 @@ fn what_holds_passes_and_every_file_is_there() {
     );
     let junit = suite.file("windtunnel-report/junit.xml");
     let junit = quick_junit::Report::deserialize_from_str(&junit).expect("JUnit");
-    assert_eq!((junit.tests, junit.failures, junit.errors), (1, 0, 0));
+    // The threshold, and every invariant of a world that watches over itself.
+    assert_eq!((junit.tests, junit.failures, junit.errors), (9, 0, 0));
     assert_eq!(junit.test_suites[0].test_cases[0].name.as_str(), "success_ratio == 1");
 }
 
 #[test]
 fn what_fails_names_the_threshold_the_value_and_the_command() {
     let suite = Suite::new(&[("small", with(SMALL, FAILS))]);
-    let (code, text) =
-        suite.run(&["suite/small.toml", "--seed", "9", "--set", "load.browse.users=3"]);
+    let (code, text) = suite.run(&[
+        "suite/small.toml",
+        "--world",
+        "live",
+        "--seed",
+        "9",
+        "--set",
+        "load.browse.users=3",
+    ]);
     assert_eq!(code, 1, "{text}");
     assert!(
         text.contains("service_time.min is ") && text.contains(" ms, must be <= 1 ms"),
@@ -164,11 +172,28 @@ fn nothing_there_is_four() {
 }
 
 #[test]
-fn a_world_that_is_not_built_is_said_so() {
-    let suite = Suite::new(&[("small", with(SMALL, HOLDS))]);
-    let (code, text) = suite.run(&["suite", "--world", "sim"]);
-    assert_eq!(code, 2, "{text}");
-    assert!(text.contains("the world `sim` is not built yet"), "{text}");
+fn nobody_said_where_so_it_is_the_first_world_that_is_allowed() {
+    let only =
+        |worlds: &str| with(SMALL, HOLDS).replacen("seed", &format!("worlds = {worlds}\nseed"), 1);
+    let suite = Suite::new(&[
+        ("a", with(SMALL, HOLDS)),
+        ("b", only(r#"["live", "model"]"#)),
+        ("c", only(r#"["live"]"#)),
+    ]);
+    let (code, text) = suite.run(&["suite"]);
+    assert_eq!(code, 0, "{text}");
+    let worlds = suite.rows("windtunnel-report", ["scenario", "world"]);
+    assert_eq!(worlds, [["a", "sim"], ["b", "model"], ["c", "live"]]);
+}
+
+#[test]
+fn all_worlds_are_one_report_in_the_order_of_the_plan() {
+    let suite = Suite::new(&[("a", with(SMALL, HOLDS)), ("b", with(SMALL, HOLDS))]);
+    let (code, text) = suite.run(&["suite", "--world", "all"]);
+    assert_eq!(code, 0, "{text}");
+    let worlds = suite.rows("windtunnel-report", ["scenario", "world"]);
+    let each = |name: &'static str| ["sim", "model", "live"].map(|world| [name, world]);
+    assert_eq!(worlds, [each("a"), each("b")].concat());
 }
 
 #[test]
@@ -177,7 +202,7 @@ fn an_unreachable_rate_is_no_measurement() {
     let flood =
         "[load.flood]\narrivals = { constant = { rate = 1000000 } }\nmax_connections = 10\n";
     let suite = Suite::new(&[("flood", with(&SMALL.replace("300ms", "100ms"), flood))]);
-    let (code, text) = suite.run(&["suite"]);
+    let (code, text) = suite.run(&["suite", "--world", "live"]);
     assert_eq!(code, 5, "{text}");
     assert!(text.contains("ask for a lower rate"), "{text}");
     assert_eq!(suite.rows("windtunnel-report", ["verdict", "seed"])[0][0], "invalid");
@@ -189,7 +214,7 @@ fn a_run_that_cannot_be_carried_out_is_three_and_the_suite_goes_on() {
     let address = taken.local_addr().expect("it is bound");
     let admin = format!("[proxy.admin]\nenabled = true\nlisten = \"{address}\"\n");
     let suite = Suite::new(&[("a", with(SMALL, &admin)), ("b", with(SMALL, HOLDS))]);
-    let (code, text) = suite.run(&["suite"]);
+    let (code, text) = suite.run(&["suite", "--world", "live"]);
     assert_eq!(code, 3, "{text}");
     assert!(text.contains(&format!("cannot listen on {address}")), "{text}");
     let verdicts = suite.rows("windtunnel-report", ["scenario", "verdict"]);
@@ -203,10 +228,14 @@ fn the_first_failure_can_be_the_last_run() {
         ("b", with(SMALL, FAILS)),
         ("c", with(SMALL, HOLDS)),
     ]);
-    let (code, text) = suite.run(&["suite", "--fail-fast"]);
-    assert_eq!(code, 1, "{text}");
-    let verdicts = suite.rows("windtunnel-report", ["scenario", "verdict"]);
-    assert_eq!(verdicts, [["a", "pass"], ["b", "fail"]]);
+    // However many go on at once.
+    for (world, jobs) in [("live", "1"), ("sim", "1"), ("sim", "3"), ("model", "2")] {
+        let arguments = ["suite", "--fail-fast", "--world", world, "--jobs", jobs];
+        let (code, text) = suite.run(&arguments);
+        assert_eq!(code, 1, "{text}");
+        let verdicts = suite.rows("windtunnel-report", ["scenario", "verdict"]);
+        assert_eq!(verdicts, [["a", "pass"], ["b", "fail"]]);
+    }
 }
 
 #[test]
@@ -240,29 +269,38 @@ fn pause(span: Duration) {
 
 #[test]
 fn interrupted_it_still_reports() {
+    // Half a day of virtual time with a hundred users, and a minute of real time, are more than anybody waits for.
+    let endless = SMALL.replace("300ms", "12h").replace("users = 4", "users = 100");
     let long = SMALL.replace("300ms", "60s");
-    let suite = Suite::new(&[("a", with(&long, HOLDS)), ("b", with(&long, HOLDS))]);
-    for signal in [Signal::INT, Signal::TERM] {
-        let mut child = suite.command(&["run", "suite"]).spawn().expect("it starts");
-        let mut err = BufReader::new(child.stderr.take().expect("piped"));
-        let mut line = String::new();
-        err.read_line(&mut line).expect("it announces the runs");
-        assert!(line.starts_with("2 runs"), "{line}");
-        // Wherever it is now, the signal is for it already.
-        pause(Duration::from_millis(500));
-        let pid = Pid::from_raw(child.id().cast_signed()).expect("a process");
-        kill_process(pid, signal).expect("it runs");
-        let mut rest = String::new();
-        err.read_to_string(&mut rest).expect("text");
-        assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
-        let report = suite.directory.path().join("windtunnel-report");
-        assert!(Path::new(&report).join("index.html").exists());
-        assert_eq!(
-            suite.rows("windtunnel-report", ["scenario", "verdict"]),
-            [["a".to_owned(), "error".to_owned()]]
-        );
-        fs::remove_dir_all(report).expect("removed");
+    for (text, world) in [(long, "live"), (endless.clone(), "sim"), (endless, "model")] {
+        let suite = Suite::new(&[("a", with(&text, HOLDS)), ("b", with(&text, HOLDS))]);
+        for signal in [Signal::INT, Signal::TERM] {
+            interrupt(&suite, world, signal);
+        }
     }
+}
+
+fn interrupt(suite: &Suite, world: &str, signal: Signal) {
+    let arguments = ["run", "suite", "--world", world, "--jobs", "1"];
+    let mut child = suite.command(&arguments).spawn().expect("it starts");
+    let mut err = BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    err.read_line(&mut line).expect("it announces the runs");
+    assert!(line.starts_with("2 runs"), "{line}");
+    // Wherever it is now, the signal is for it already.
+    pause(Duration::from_millis(500));
+    let pid = Pid::from_raw(child.id().cast_signed()).expect("a process");
+    kill_process(pid, signal).expect("it runs");
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).expect("text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
+    let report = suite.directory.path().join("windtunnel-report");
+    assert!(Path::new(&report).join("index.html").exists());
+    assert_eq!(
+        suite.rows("windtunnel-report", ["scenario", "verdict"]),
+        [["a".to_owned(), "error".to_owned()]]
+    );
+    fs::remove_dir_all(report).expect("removed");
 }
 
 #[test]

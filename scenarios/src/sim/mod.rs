@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use loadgen::{End, Progress, Stopper};
+use loadgen::{End, Ledger, Progress, Stopper};
 use policy::{Instant, Seed};
 use proxy::config::ProxyConfig;
 use tokio::{runtime::Builder, task::LocalSet};
@@ -14,7 +14,9 @@ use tokio::{runtime::Builder, task::LocalSet};
 use crate::{
     counters::Readings,
     felt::touched_nobody,
+    generations::Generations,
     interrupt::Interrupt,
+    invariants::{self, Invariants, Observer},
     language::Scenario,
     outcome::{Outcome, Validity, Watcher, what_the_load_saw},
     panics,
@@ -34,8 +36,10 @@ use stage::Stage;
 const LEAD: Duration = Duration::from_millis(1);
 /// What is under way at the end gets so long to stop in good order.
 const STOP: Duration = Duration::from_secs(1);
-/// The watcher is told so often in a run how far it is, unless it is so short that this is more than once a millisecond.
+/// The watcher is told so often in a run how far it is, and the interrupt asked …
 const LOOKS: u32 = 200;
+/// … but no more often than the first and no less often than the second of these.
+const STEP: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(250)];
 
 /// Who takes part in a run.
 struct Actors {
@@ -81,12 +85,14 @@ async fn perform(
     let backends = Backends::start(scenario, &stage.endpoints, seed.child("backends"))
         .await
         .map_err(|error| format!("the backends could not be started: {error}"))?;
+    let start = clock.now() + LEAD;
+    let observer = Observer::new(Invariants::new(scenario, start), clock);
     let config = proxy_config(scenario, &stage);
     let address = config.listen;
-    let proxies = Proxies::start(stage.proxy.clone(), config, seed.child("proxy"))
-        .await
-        .map_err(|error| format!("the proxy could not be started: {error}"))?;
-    let start = clock.now() + LEAD;
+    let proxies =
+        Proxies::start(stage.proxy.clone(), config, seed.child("proxy"), observer.clone())
+            .await
+            .map_err(|error| format!("the proxy could not be started: {error}"))?;
     let (stopper, stop) = Stopper::new();
     let progress = Arc::<Progress>::default();
     let mut sending = {
@@ -100,17 +106,24 @@ async fn perform(
     let timeline = scenario.timeline();
     let mut moments = timeline.iter().peekable();
     let mut readings = Readings::new(scenario);
-    let step = (scenario.duration.0 / LOOKS).max(Duration::from_millis(1));
+    let step = (scenario.duration.0 / LOOKS).clamp(STEP[0], STEP[1]);
     let mut look = start;
     let mut interrupted = false;
     let mut undone = Vec::new();
-    let ended = loop {
+    let mut sent = None;
+    // Events that come after the last answer happen all the same: the proxy must be well again after the last of them.
+    while sent.is_none() || !interrupted && moments.peek().is_some() {
         let reading = readings.next().map_or(Instant::NEVER, |at| start + at);
+        let recovered = observer.tell(|invariants, _| invariants.recovery_due());
         let due = moments.peek().map_or(Instant::NEVER, |moment| start + moment.at);
         tokio::select! {
             biased;
-            ended = &mut sending => break ended,
-            () = clock.sleep_until(reading) => readings.take(actors.proxies.with(|all| all.counters())),
+            ended = &mut sending, if sent.is_none() => {
+                sent = Some((ended, actors.proxies.with(Generations::counters)));
+            }
+            () = clock.sleep_until(reading) => {
+                readings.take(actors.proxies.with(Generations::counters));
+            }
             () = clock.sleep_until(due) => {
                 if let Some(moment) = moments.next()
                     && let Err(why) = events::perform(moment, scenario, &mut actors)
@@ -118,6 +131,9 @@ async fn perform(
                     undone.push(format!("event at {:?}, {}: {why}", moment.at, moment.label));
                 }
             }
+            () = clock.sleep_until(recovered) => actors.proxies.with(|all| {
+                observer.tell(|invariants, now| invariants.look(now, all.present()));
+            }),
             () = clock.sleep_until(look) => {
                 look = clock.now() + step;
                 watcher.at(clock.now().since(start), progress.snapshot());
@@ -127,7 +143,8 @@ async fn perform(
                 }
             }
         }
-    };
+    }
+    let (ended, counters) = sent.ok_or("the load generator never ended")?;
     let (ledger, end) = ended
         .map_err(|_| "the load generator died".to_owned())?
         .map_err(|error| format!("the load could not be sent: {error}"))?;
@@ -136,7 +153,22 @@ async fn perform(
         End::Complete => ledger.recorder.clone().finish(),
         End::Stopped(at) => ledger.recorder.clone().finish_at(at),
     };
-    readings.insert_into(&mut measurement, scenario, &proxies.with(|all| all.counters()));
+    readings.insert_into(&mut measurement, scenario, &counters);
+    what_clients_saw(&observer, &ledger, progress.snapshot());
+    let ended = if interrupted { invariants::End::Interrupted } else { invariants::End::Complete };
+    if !interrupted {
+        // Idle time costs nothing, so a run that ends before the proxy had to be well again goes on until then.
+        let due = observer.tell(|invariants, _| invariants.recovery_due());
+        if due != Instant::NEVER {
+            clock.sleep_until(due).await;
+        }
+    }
+    proxies.with(|all| {
+        observer.tell(|invariants, now| {
+            invariants.look(now, all.present());
+            invariants.compare_in_flight(now, all.endpoints());
+        });
+    });
     let problems = loadgen::validity::problems(&ledger, &measurement);
     let validity = if problems.is_empty() { Validity::Valid } else { Validity::Unreachable };
     let mut notes = trouble.unfelt(&stage.memory);
@@ -146,21 +178,29 @@ async fn perform(
     let unfelt = unfelt
         .filter(|(name, fault)| *fault != "crash" || !proxies.with(|all| all.has_failed(name)));
     notes.extend(unfelt.map(|(name, fault)| touched_nobody(name, fault)));
-    notes.extend(proxies.with(|all| all.notes()));
+    notes.extend(proxies.with(Generations::notes));
     notes.extend(what_the_load_saw(&ledger));
     if !proxies.stop(STOP).await {
         notes.push("a proxy had not ended its connections when the run was over".to_owned());
     }
     undone.extend(proxies.failed());
-    Ok(Outcome {
-        measurement,
-        invariants: Vec::new(),
-        problems,
-        validity,
-        undone,
-        notes,
-        interrupted,
-    })
+    let invariants = observer.tell(|invariants, now| {
+        invariants.at_rest(now);
+        invariants.finish(now, ended)
+    });
+    Ok(Outcome { measurement, invariants, problems, validity, undone, notes, interrupted })
+}
+
+/// What is known of every request, from the clients' side.
+fn what_clients_saw(observer: &Observer, ledger: &Ledger, progress: loadgen::Snapshot) {
+    let wrong = ledger.failures.get("failed.body_mismatch");
+    observer.tell(|invariants, now| {
+        // Those that were under way when somebody stopped the run are no failure.
+        let ended = (progress.finished + ledger.abandoned).saturating_sub(ledger.unsent);
+        invariants.sent_and_ended(now, progress.sent, ended);
+        let count = wrong.map_or(0, |wrong| wrong.count);
+        invariants.bodies(progress.ok + count, count, wrong.map(|wrong| wrong.example.as_str()));
+    });
 }
 
 fn proxy_config(scenario: &Scenario, stage: &Stage) -> ProxyConfig {

@@ -17,7 +17,7 @@ use proxy::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::generations::Generations;
+use crate::{generations::Generations, invariants::Observer};
 
 /// How often, and after how long, a new proxy tries to listen where the old one did.
 const REBIND: (u32, Duration) = (100, Duration::from_millis(20));
@@ -35,6 +35,7 @@ struct Succession {
     rising: Option<JoinHandle<()>>,
     running: Vec<JoinHandle<()>>,
     generations: Generations,
+    observer: Observer,
     started: u64,
     failed: Vec<String>,
 }
@@ -45,6 +46,7 @@ impl Proxies {
         host: Host,
         config: ProxyConfig,
         seed: Seed,
+        observer: Observer,
     ) -> Result<Self, StartError> {
         let problems = config.problems();
         if !problems.is_empty() {
@@ -59,6 +61,7 @@ impl Proxies {
             rising: None,
             running: Vec::new(),
             generations: Generations::default(),
+            observer,
             started: 0,
             failed: Vec::new(),
         }));
@@ -125,7 +128,8 @@ impl Succession {
         let seed = self.seed.nth(self.started);
         self.started += 1;
         self.present = Some(present);
-        let arguments = WorkerArguments { shared, index: 0, state, seed, witness: None };
+        let witness = Some(self.observer.witness());
+        let arguments = WorkerArguments { shared, index: 0, state, seed, witness };
         // The proxy's host never crashes, so there is always something to spawn on.
         let worker = run_worker(self.host.clone(), listener, arguments);
         match self.host.spawn(worker) {

@@ -20,8 +20,8 @@ use crate::language::{Network, Scenario};
 
 /// The host's name of the proxy; no endpoint can be called so.
 pub(super) const PROXY: &str = "proxy";
-/// Midnight of the first of January 2026 in UTC, in seconds since 1970: the date at which every run begins.
-const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+/// Midnight of the first of January 2026 in UTC, since 1970: the date at which every run begins.
+const EPOCH: Duration = Duration::from_hours(20_454 * 24);
 /// Where endpoints listen.
 const PORT: u16 = 8080;
 

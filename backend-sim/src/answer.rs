@@ -174,7 +174,7 @@ async fn serve(
     {
         core.hit(|hits| hits.fail += 1);
         ticket.end(&core.counts.failed);
-        return Ok(failure(&core, failing.status));
+        return Ok(failure(&core, failing.status, Some(&demand)));
     }
     let mut work = demand.service;
     match demand.misfortune(&core.config.faults) {
@@ -182,7 +182,7 @@ async fn serve(
         Misfortune::Delay(more) => work = work.saturating_add(more),
         Misfortune::Status(status) => {
             ticket.end(&core.counts.failed);
-            return Ok(failure(&core, status));
+            return Ok(failure(&core, status, Some(&demand)));
         }
         Misfortune::Reset => {
             ticket.end(&core.counts.failed);
@@ -272,7 +272,7 @@ async fn health(core: Rc<Core>) -> Outcome {
         && core.seed.child("health").nth(nth).rng().chance(failing.probability)
     {
         core.hit(|hits| hits.fail += 1);
-        return Ok(failure(&core, failing.status));
+        return Ok(failure(&core, failing.status, None));
     }
     Ok(respond(&core, StatusCode::OK, Answer::text(Bytes::from_static(b"ok\n"))))
 }
@@ -302,9 +302,11 @@ async fn check(mut body: Incoming, id: Option<u64>) -> Result<Option<u64>, Unans
     Ok(wrong)
 }
 
-fn failure(core: &Core, status: StatusCode) -> Response<Answer> {
-    let body = match status {
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Answer::empty(),
+fn failure(core: &Core, status: StatusCode, demand: Option<&Demand>) -> Response<Answer> {
+    let body = match (status, demand) {
+        (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, _) => Answer::empty(),
+        // What says that it succeeded must look like it: a client checks every byte of that.
+        (StatusCode::OK, Some(demand)) => Answer::pattern(demand.id, demand.size, demand.framing),
         _ => Answer::text(Bytes::from_static(b"this endpoint fails because it was told to\n")),
     };
     respond(core, status, body)

@@ -6,6 +6,7 @@ use backend_sim::{BackendConfig, Fault, FaultHits};
 use http::Request;
 use http_body_util::Full;
 use net::Net;
+use policy::work::ID_HEADER;
 use support::{address, get, with};
 
 #[test]
@@ -39,6 +40,19 @@ fn a_failing_endpoint_answers_its_status_at_once_and_so_does_its_health_check() 
         assert_eq!(bench.ask(health()).await.unwrap().status, 200);
         let seen = control.snapshot();
         assert_eq!((seen.failed, seen.completed, seen.hits.fail), (1, 1, 2));
+    });
+}
+
+/// Who fails with a success has to be believed: a client that checks the body finds nothing wrong with it.
+#[test]
+fn a_failure_that_says_that_it_succeeded_has_the_body_of_a_success() {
+    with(&BackendConfig::default(), async |bench| {
+        let numbered = || Request::get("/").header(ID_HEADER, "7").body(Full::default()).unwrap();
+        let honest = bench.ask(numbered()).await.unwrap().body;
+        bench.endpoint.control().fail(200, 1.0).unwrap();
+        let answer = bench.ask(numbered()).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.body), (200, honest));
+        assert_eq!(bench.endpoint.control().snapshot().failed, 1);
     });
 }
 

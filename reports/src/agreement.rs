@@ -5,9 +5,10 @@
 //! out something that matters here. It is no verdict: a scenario may well be about what one world leaves out.
 //!
 //! Figures are held against those of one world, the *reference*: `sim` where it ran, since it shares the engine with
-//! `live` and the clock with `model`; else `live`. The bounds allow for what is known to differ. A latency may be off by a
-//! part, or by a little time that only one world spends at all (the model costs no processor time, real sockets do);
-//! shares and errors may be off by what chance does to a run of ordinary length.
+//! `live` and the clock with `model`; else `live`. The bounds allow for what is known to differ. Balancers draw in another
+//! order in each world, so that all figures are off by what chance does to a run of ordinary length: a part. A latency may
+//! also be off by a little time that one world alone spends: on real sockets each request waits for processors and for
+//! timers with a tick of a millisecond; between the two worlds in virtual time there is next to nothing of that.
 
 use crate::format;
 use crate::headline::NONE;
@@ -40,8 +41,8 @@ pub struct Row {
     pub reference: String,
     /// What it is in the others, in their order.
     pub cells: Vec<Cell>,
-    /// How far apart it may be, in words: `10 % or 1 ms`.
-    pub bound: &'static str,
+    /// How far apart it may be, in words: `10 % or 0.2 ms, live 10 % or 4 ms`.
+    pub bound: String,
 }
 
 /// A figure of one world, held against the reference's.
@@ -51,6 +52,8 @@ pub struct Cell {
     pub value: String,
     /// How far it is off, in words: `+3.2 %`. A dash where one of the two has no figure.
     pub difference: String,
+    /// How far it may be, in words.
+    pub bound: String,
     /// Whether that is within the bound.
     pub standing: Standing,
 }
@@ -67,33 +70,65 @@ pub enum Standing {
 }
 
 /// How two values of a figure are held together.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Bound {
-    /// A part of the reference, or a value so small that it does not matter, in the figure's own unit.
-    Part { part: f64, floor: f64 },
+    /// A part of the reference.
+    Part(f64),
+    /// A part of the reference, or so many milliseconds.
+    PartOrTime(f64, f64),
     /// Percentage points of a ratio.
     Points(f64),
     /// A count, as a part of all requests.
     OfRequests(f64),
 }
 
-/// Figure, metric, bound, the bound in words.
-const FIGURES: [(&str, &str, Bound, &str); 11] = [
-    ("requests", "requests", Bound::Part { part: 0.02, floor: 1.0 }, "2 %"),
-    ("rate", "rate", Bound::Part { part: 0.02, floor: 0.0 }, "2 %"),
-    ("success", "success_ratio", Bound::Points(0.5), "0.5 points"),
-    ("mean", "latency.mean", Bound::Part { part: 0.05, floor: 0.5 }, "5 % or 0.5 ms"),
-    ("p50", "latency.p50", Bound::Part { part: 0.05, floor: 0.5 }, "5 % or 0.5 ms"),
-    ("p99", "latency.p99", Bound::Part { part: 0.1, floor: 1.0 }, "10 % or 1 ms"),
-    ("failed", "failed", Bound::OfRequests(0.005), "0.5 % of requests"),
-    ("timed out", "timed_out", Bound::OfRequests(0.005), "0.5 % of requests"),
-    ("refused", "refused", Bound::OfRequests(0.005), "0.5 % of requests"),
-    ("dropped", "dropped", Bound::OfRequests(0.005), "0.5 % of requests"),
-    ("retries", "retries", Bound::OfRequests(0.005), "0.5 % of requests"),
+impl Bound {
+    fn words(self) -> String {
+        let percent = |part: f64| format::significant(100.0 * part, 2);
+        match self {
+            Bound::Part(part) => format!("{} %", percent(part)),
+            Bound::PartOrTime(part, ms) => format!("{} % or {}", percent(part), format::time(ms)),
+            Bound::Points(points) => format!("{points} points"),
+            Bound::OfRequests(part) => format!("{} % of requests", percent(part)),
+        }
+    }
+}
+
+/// A figure with its metric and its bounds: between worlds in virtual time, and where one of the two is live.
+struct Figure {
+    title: &'static str,
+    metric: &'static str,
+    virtual_time: Bound,
+    live: Bound,
+}
+
+const fn figure(title: &'static str, metric: &'static str, bound: Bound) -> Figure {
+    Figure { title, metric, virtual_time: bound, live: bound }
+}
+
+const fn time(title: &'static str, metric: &'static str, part: f64, ms: f64) -> Figure {
+    let live = Bound::PartOrTime(part, 20.0 * ms);
+    Figure { title, metric, virtual_time: Bound::PartOrTime(part, ms), live }
+}
+
+const ERRORS: Bound = Bound::OfRequests(0.005);
+
+const FIGURES: [Figure; 11] = [
+    figure("requests", "requests", Bound::Part(0.02)),
+    figure("rate", "rate", Bound::Part(0.02)),
+    figure("success", "success_ratio", Bound::Points(0.5)),
+    time("mean", "latency.mean", 0.05, 0.1),
+    time("p50", "latency.p50", 0.05, 0.1),
+    time("p99", "latency.p99", 0.1, 0.2),
+    figure("failed", "failed", ERRORS),
+    figure("timed out", "timed_out", ERRORS),
+    figure("refused", "refused", ERRORS),
+    figure("dropped", "dropped", ERRORS),
+    figure("retries", "retries", ERRORS),
 ];
 
 /// How far apart the part of an endpoint in all requests may be, in points.
-const SHARE_POINTS: f64 = 2.0;
+const SHARE: f64 = 2.0;
 
 /// One for each scenario, variant and seed that ran in more than one world, in the order in which they first appear.
 /// Runs that could not be carried out are left out.
@@ -127,7 +162,7 @@ fn hold_together(mut runs: Vec<&Run>) -> Agreement {
     };
     let best = (0..runs.len()).min_by_key(|index| rank(&runs[*index])).unwrap_or(0);
     let reference = runs.remove(best);
-    let figures = FIGURES.iter().filter_map(|figure| row(reference, &runs, *figure));
+    let figures = FIGURES.iter().filter_map(|figure| row(reference, &runs, figure));
     let rows = figures.chain(shares(reference, &runs)).collect();
     Agreement {
         scenario: reference.scenario.clone(),
@@ -140,22 +175,19 @@ fn hold_together(mut runs: Vec<&Run>) -> Agreement {
 }
 
 /// A figure in every world; nothing where none has it, or where it counts what never happened.
-fn row(
-    reference: &Run,
-    others: &[&Run],
-    (figure, name, bound, words): (&'static str, &str, Bound, &'static str),
-) -> Option<Row> {
-    let read = |run: &Run| run.measurement.metrics.get(name);
+fn row(reference: &Run, others: &[&Run], figure: &Figure) -> Option<Row> {
+    let Figure { title, metric, virtual_time, live } = *figure;
+    let read = |run: &Run| run.measurement.metrics.get(metric);
     let all = || std::iter::once(reference).chain(others.iter().copied());
-    let counts_nothing = matches!(bound, Bound::OfRequests(_))
+    let counts_nothing = matches!(live, Bound::OfRequests(_))
         && all().all(|run| read(run).is_none_or(|value| value == 0.0));
     if counts_nothing || all().all(|run| read(run).is_none()) {
         return None;
     }
-    let unit = match (bound, name) {
+    let unit = match (live, metric) {
         (Bound::Points(_), _) => Unit::Ratio,
+        (Bound::PartOrTime(..), _) => Unit::Milliseconds,
         (_, "rate") => Unit::PerSecond,
-        (_, name) if name.starts_with("latency.") => Unit::Milliseconds,
         _ => Unit::Count,
     };
     let show = |value: Option<f64>| match (value, unit) {
@@ -164,23 +196,36 @@ fn row(
         (Some(value), unit) => format::metric(value, unit),
     };
     let requests = reference.measurement.metrics.get("requests").unwrap_or(0.0);
+    let bound = |world: World| match (reference.world, world) {
+        (World::Live, _) | (_, World::Live) => live,
+        _ => virtual_time,
+    };
     let cells = others.iter().map(|run| {
         let value = read(run);
         let (difference, standing) = match (read(reference), value) {
-            (Some(wanted), Some(value)) => compare(wanted, value, bound, requests),
+            (Some(wanted), Some(value)) => compare(wanted, value, bound(run.world), requests),
             _ => (NONE.to_owned(), Standing::Unknown),
         };
-        Cell { value: show(value), difference, standing }
+        Cell { value: show(value), difference, bound: bound(run.world).words(), standing }
     });
     let cells = cells.collect();
-    Some(Row { figure, reference: show(read(reference)), cells, bound: words })
+    // Live comes last.
+    let bounds: Vec<Bound> = others.iter().map(|run| bound(run.world)).collect();
+    let words = match &bounds[..] {
+        [first, .., last] if first != last => {
+            format!("{}, {} {}", first.words(), World::Live, last.words())
+        }
+        bounds => bounds.first().map_or(String::new(), |bound| bound.words()),
+    };
+    Some(Row { figure: title, reference: show(read(reference)), cells, bound: words })
 }
 
 fn compare(wanted: f64, value: f64, bound: Bound, requests: f64) -> (String, Standing) {
     let off = value - wanted;
     let standing = |is_within| if is_within { Standing::Within } else { Standing::Apart };
     match bound {
-        Bound::Part { part, floor } => {
+        Bound::Part(part) | Bound::PartOrTime(part, _) => {
+            let floor = if let Bound::PartOrTime(_, ms) = bound { ms } else { 0.0 };
             let is_within = off.abs() <= (part * wanted.abs()).max(floor);
             let words = if off == 0.0 {
                 signed(0.0, "%")
@@ -216,12 +261,14 @@ fn shares(reference: &Run, others: &[&Run]) -> Option<Row> {
             None => Cell {
                 value: NONE.to_owned(),
                 difference: NONE.to_owned(),
+                bound: Bound::Points(SHARE).words(),
                 standing: Standing::Unknown,
             },
             Some((row, off)) => Cell {
                 value: share(&row.name, row.share, row.share + off),
                 difference: signed(100.0 * off, "points"),
-                standing: if 100.0 * off.abs() <= SHARE_POINTS {
+                bound: Bound::Points(SHARE).words(),
+                standing: if 100.0 * off.abs() <= SHARE {
                     Standing::Within
                 } else {
                     Standing::Apart
@@ -231,7 +278,12 @@ fn shares(reference: &Run, others: &[&Run]) -> Option<Row> {
     });
     let even = format!("{} endpoints", wanted.len());
     let cells = cells.collect();
-    Some(Row { figure: "share that differs most", reference: even, cells, bound: "2 points" })
+    Some(Row {
+        figure: "share that differs most",
+        reference: even,
+        cells,
+        bound: Bound::Points(SHARE).words(),
+    })
 }
 
 /// `web-3 12.0 %, not 9.8 %`.
@@ -293,7 +345,7 @@ impl Agreement {
                 cells.push(plain(&cell.value));
                 cells.push((cell.difference.clone(), cell.standing));
             }
-            cells.push(plain(row.bound));
+            cells.push(plain(&row.bound));
             cells
         };
         self.rows.iter().map(row).collect()
@@ -306,8 +358,8 @@ impl Agreement {
         let apart: Vec<String> = self
             .apart()
             .map(|(row, world, cell)| {
-                let Cell { value, difference, .. } = cell;
-                let (figure, wanted, bound) = (row.figure, &row.reference, row.bound);
+                let Cell { value, difference, bound, .. } = cell;
+                let (figure, wanted) = (row.figure, &row.reference);
                 format!("{figure} {wanted}, in {world} {value} ({difference}, bound {bound})")
             })
             .collect();
@@ -333,7 +385,8 @@ mod tests {
 
     #[test]
     fn a_bound_is_a_part_or_what_does_not_matter() {
-        let p50 = Bound::Part { part: 0.05, floor: 0.5 };
+        let p50 = Bound::PartOrTime(0.05, 0.5);
+        assert_eq!(p50.words(), "5 % or 500 µs");
         let standing = |wanted, value| compare(wanted, value, p50, 1e4).1;
         assert_eq!(standing(20.0, 21.0), Standing::Within);
         assert_eq!(standing(20.0, 21.1), Standing::Apart);

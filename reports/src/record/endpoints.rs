@@ -1,6 +1,6 @@
 //! What each endpoint got: requests, failures, and how many were in flight to it over time.
 
-use super::occupancy::Occupancy;
+use super::occupancy::{Occupancy, Stay};
 use super::sample::{Outcome, Sample};
 use super::slots::Slots;
 use crate::metrics::{Metrics, Unit};
@@ -60,9 +60,8 @@ impl Endpoints {
     #[inline]
     pub(crate) fn record(
         &mut self,
-        slots: &Slots,
         sample: &Sample,
-        sent_slot: Option<usize>,
+        stay: Option<&Stay>,
         finished_slot: Option<usize>,
         is_measured: bool,
     ) {
@@ -77,9 +76,8 @@ impl Endpoints {
         if let Some(slot) = finished_slot {
             add_at(&mut course.finished, slot, 1);
         }
-        if let Some(slot) = sent_slot {
-            let end = finished_slot.map(|slot| (slot, sample.finished));
-            course.occupancy.add(slots, (slot, sample.sent), end);
+        if let Some(stay) = stay {
+            course.occupancy.add(stay);
         }
     }
 

@@ -29,6 +29,7 @@ pub use tally::QUANTILES;
 use crate::metrics::{Metrics, Unit};
 use crate::run::Phase;
 use endpoints::Endpoints;
+use occupancy::Stay;
 use series::Series;
 use slots::Slots;
 use std::time::Duration;
@@ -158,12 +159,17 @@ impl Recorder {
             }
         }
         self.make_room(sample.finished);
-        let slots = self.slots;
+        let slots = &self.slots;
         let slot = |t: u64| slots.is_within(t).then(|| slots.index(t));
         let (sent, finished) = (slot(sample.sent), slot(sample.finished));
-        self.series.record(&slots, sample, slot(sample.intended), sent, finished);
+        let intended = if sample.intended == sample.sent { sent } else { slot(sample.intended) };
+        let stay = sent.map(|slot| {
+            let end = finished.map(|slot| (slot, sample.finished));
+            Stay::new(slots, (slot, sample.sent), end)
+        });
+        self.series.record(sample, intended, sent.zip(stay.as_ref()), finished);
         if sample.outcome != Outcome::Dropped {
-            self.endpoints.record(&slots, sample, sent, finished, is_measured);
+            self.endpoints.record(sample, stay.as_ref(), finished, is_measured);
         }
     }
 

@@ -19,6 +19,27 @@ struct Change {
     level: i64,
 }
 
+/// From when to when a request was in flight, as several step functions are told: the intervals in which it began and ended, with
+/// what was left of them. `last` is `None` when it ended after the run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stay {
+    first: (usize, i64),
+    last: Option<(usize, i64)>,
+}
+
+impl Stay {
+    /// From `from` to `to`, in intervals `first` and `last`.
+    #[inline]
+    pub(crate) fn new(
+        slots: &Slots,
+        (first, from): (usize, u64),
+        to: Option<(usize, u64)>,
+    ) -> Self {
+        let rest = |index: usize, t: u64| (index, slots.end(index).saturating_sub(t) as i64);
+        Self { first: rest(first, from), last: to.map(|(last, to)| rest(last, to)) }
+    }
+}
+
 /// A step function over the intervals of [`Slots`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Occupancy {
@@ -26,6 +47,7 @@ pub(crate) struct Occupancy {
 }
 
 impl Occupancy {
+    #[inline]
     fn at(&mut self, index: usize) -> &mut Change {
         if index >= self.changes.len() {
             self.changes.resize_with(index + 1, Change::default);
@@ -33,26 +55,28 @@ impl Occupancy {
         &mut self.changes[index]
     }
 
-    fn step(&mut self, slots: &Slots, index: usize, t: u64, by: i64) {
-        let rest = slots.end(index).saturating_sub(t);
+    fn step(&mut self, (index, rest): (usize, i64), by: i64) {
         // The later one first, so that the list grows once.
         self.at(index + 1).level += by;
         let change = &mut self.changes[index];
-        change.area = change.area.wrapping_add((rest as i64).wrapping_mul(by));
+        change.area = change.area.wrapping_add(rest.wrapping_mul(by));
     }
 
-    /// One request from `from` to `to`, in intervals `first` and `last`; `last` is `None` when it ended
-    /// after the run.
+    /// One request.
     #[inline]
-    pub(crate) fn add(
-        &mut self,
-        slots: &Slots,
-        (first, from): (usize, u64),
-        to: Option<(usize, u64)>,
-    ) {
-        self.step(slots, first, from, 1);
-        if let Some((last, to)) = to {
-            self.step(slots, last, to, -1);
+    pub(crate) fn add(&mut self, stay: &Stay) {
+        match stay.last {
+            // Within one interval the levels around it stay as they are.
+            Some((last, rest)) if last == stay.first.0 => {
+                let change = self.at(last);
+                change.area = change.area.wrapping_add(stay.first.1.wrapping_sub(rest));
+            }
+            last => {
+                self.step(stay.first, 1);
+                if let Some(last) = last {
+                    self.step(last, -1);
+                }
+            }
         }
     }
 
@@ -132,7 +156,8 @@ mod tests {
         let mut slots = Slots::new(5, 12, None);
         let mut occupancy = Occupancy::default();
         for (a, b) in requests {
-            occupancy.add(&slots, (slots.index(a), a), Some((slots.index(b), b)));
+            let stay = Stay::new(&slots, (slots.index(a), a), Some((slots.index(b), b)));
+            occupancy.add(&stay);
         }
         let len = slots.index(59) + 1;
         assert_eq!(occupancy.means(&slots, len), brute(&slots, len, &requests));

@@ -7,7 +7,7 @@
 //! long enough); [`Slot::is_warmup`] says which intervals those are.
 
 use super::histogram::{for_interval, samples_needed};
-use super::occupancy::Occupancy;
+use super::occupancy::{Occupancy, Stay};
 use super::sample::{FailClass, Outcome, Sample};
 use super::slots::{MAX_SLOTS, Slots};
 use hdrhistogram::Histogram as Hdr;
@@ -137,21 +137,26 @@ pub(crate) struct Series {
 }
 
 impl Series {
+    #[inline]
     fn at(&mut self, slot: usize) -> &mut Counts {
         if slot >= self.counts.len() {
-            self.counts.resize_with(slot + 1, Counts::default);
+            self.grow(slot);
         }
         &mut self.counts[slot]
+    }
+
+    #[cold]
+    fn grow(&mut self, slot: usize) {
+        self.counts.resize_with(slot + 1, Counts::default);
     }
 
     /// Counts one request; slots are `None` beyond the end of the run.
     #[inline]
     pub(crate) fn record(
         &mut self,
-        slots: &Slots,
         sample: &Sample,
         intended: Option<usize>,
-        sent: Option<usize>,
+        sent: Option<(usize, &Stay)>,
         finished: Option<usize>,
     ) {
         let is_timed = matches!(sample.outcome, Outcome::Ok | Outcome::TimedOut);
@@ -173,10 +178,9 @@ impl Series {
         if sample.outcome == Outcome::Dropped {
             return;
         }
-        if let Some(slot) = sent {
+        if let Some((slot, stay)) = sent {
             self.at(slot).sent += 1;
-            let end = finished.map(|slot| (slot, sample.finished));
-            self.in_flight.add(slots, (slot, sample.sent), end);
+            self.in_flight.add(stay);
         }
         if let Some(slot) = finished {
             let counts = self.at(slot);

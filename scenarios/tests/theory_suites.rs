@@ -28,6 +28,9 @@ fn suite(name: &str) -> (usize, Vec<String>) {
             assert_eq!(figures, print(&second.measurement), "{}", each.name);
             assert_eq!((first.notes, first.events), (second.notes, second.events), "{}", each.name);
             assert_eq!(first.problems, Vec::<String>::new(), "{}", each.name);
+            for invariant in &first.invariants {
+                assert!(invariant.holds(), "{}: {invariant:?}", each.name);
+            }
             let results = scenario.thresholds().into_iter();
             let results = results.map(|threshold| threshold.evaluate(&first.measurement.metrics));
             broken.extend(results.filter(|result| !result.holds).map(|result| {

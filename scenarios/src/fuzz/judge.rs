@@ -243,7 +243,7 @@ fn perform(
     };
     Ok(Outcome {
         measurement: outcome.measurement,
-        invariants: Vec::new(),
+        invariants: outcome.invariants,
         problems: outcome.problems,
         validity: Validity::Valid,
         undone: Vec::new(),

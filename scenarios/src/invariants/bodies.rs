@@ -34,6 +34,6 @@ impl Bodies {
     pub(super) fn result(&self) -> InvariantResult {
         let why = self.why.as_deref().unwrap_or("no body came to its end");
         let promise = "Each body that came to its end is, byte by byte, the one that was sent.";
-        self.count.result_or("intact_bodies", promise, why)
+        self.count.result("intact_bodies", promise, why)
     }
 }

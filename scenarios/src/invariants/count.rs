@@ -40,24 +40,16 @@ impl Count {
         }
     }
 
-    /// What has become of it.
-    pub(super) fn result(&self, name: &str, promise: &str) -> InvariantResult {
-        let nothing = || "nothing happened that it is about".to_owned();
+    /// What has become of it; `why` says why nothing was checked, if so.
+    pub(super) fn result(&self, name: &str, promise: &str, why: &str) -> InvariantResult {
         InvariantResult {
             name: name.to_owned(),
             promise: promise.to_owned(),
             checked: self.checked,
             broken: self.broken,
             examples: self.examples.clone(),
-            unchecked: (self.checked == 0).then(nothing),
+            unchecked: (self.checked == 0).then(|| why.to_owned()),
         }
-    }
-
-    /// The same, with the reason why nothing was checked.
-    pub(super) fn result_or(&self, name: &str, promise: &str, why: &str) -> InvariantResult {
-        let mut result = self.result(name, promise);
-        result.unchecked = result.unchecked.map(|_| why.to_owned());
-        result
     }
 }
 
@@ -68,12 +60,12 @@ mod tests {
     #[test]
     fn the_first_few_are_told() {
         let mut count = Count::default();
-        assert!(count.result("a", "b").unchecked.is_some());
+        assert_eq!(count.result("a", "b", "c").unchecked.as_deref(), Some("c"));
         for number in 0..20 {
             count.check();
             count.fail(|| number.to_string());
         }
-        let result = count.result("a", "b");
+        let result = count.result("a", "b", "c");
         assert_eq!((result.checked, result.broken, result.unchecked), (20, 20, None));
         assert_eq!(result.examples, ["0", "1", "2", "3", "4"]);
     }

@@ -44,12 +44,18 @@ impl Invariants {
         let setup = self.book.setup(configuration);
         let connections = &mut setup.connections[place as usize];
         *connections += 1;
-        let (there, most) = (*connections, setup.most_connections);
-        if there <= most {
-            return self.limits.check();
+        let there = *connections;
+        self.connections_are(now, configuration, place, there);
+    }
+
+    /// So many connections to an endpoint are open, in a world that does not tell of each.
+    pub fn connections_are(&mut self, now: Instant, configuration: u32, place: u32, there: u32) {
+        self.limits.check();
+        let most = self.book.setup(configuration).most_connections;
+        if there > most {
+            let (at, name) = (self.at(now), self.book.name(configuration, place));
+            self.limits.fail(|| too_many_connections(&at, there, name, most));
         }
-        let name = self.book.name(configuration, place).to_owned();
-        self.within(now, there, most, || format!("connections to {name} were open"));
     }
 
     /// A connection to an endpoint is closed.
@@ -78,4 +84,8 @@ impl Invariants {
             self.limits.fail(|| format!("{at} {there} {}, and {most} may be", what()));
         }
     }
+}
+
+fn too_many_connections(at: &str, there: u32, name: &str, most: u32) -> String {
+    format!("{at} {there} connections to {name} were open, and {most} may be")
 }

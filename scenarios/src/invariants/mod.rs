@@ -110,24 +110,29 @@ impl Invariants {
                 "only_ready",
                 "Nothing is sent to an endpoint that is ejected, removed or down by its health check, unless so few are \
                  ready that all are used.",
+                "no request went to an endpoint",
             ),
             self.twice.result(
                 "never_twice",
                 "A request that is not idempotent is not sent again once its bytes may have reached an endpoint.",
+                "no request was sent that is not idempotent",
             ),
             self.flight.result(
                 "in_flight",
                 "The requests that an endpoint counts as in flight are there, and there are none at the end.",
+                "no request was in flight",
             ),
             self.budget.result(
                 "retry_budget",
                 "In every window of time the retries stay within the share of the requests and the floor that the \
                  configuration allows.",
+                "there were no retries",
             ),
             self.limits.result(
                 "limits",
                 "No limit of the configuration is exceeded: places and connections at an endpoint, waiting requests, \
                  client connections, sendings of a request, the length of an ejection.",
+                "nothing happened that a limit is about",
             ),
             self.recovery.result(now, end),
         ]

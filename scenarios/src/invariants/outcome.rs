@@ -107,6 +107,6 @@ impl Outcomes {
 
     pub(super) fn result(&self) -> InvariantResult {
         let promise = "Every request that was sent ends in exactly one outcome.";
-        self.count.result_or("one_outcome", promise, "no request was sent")
+        self.count.result("one_outcome", promise, "no request was sent")
     }
 }

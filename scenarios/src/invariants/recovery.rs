@@ -101,7 +101,7 @@ impl Recovery {
                 format!("the run ended {missing:?} before the proxy had to be well again")
             }
         };
-        self.count.result_or("recovery", &self.promise, &why)
+        self.count.result("recovery", &self.promise, &why)
     }
 }
 

@@ -247,6 +247,7 @@ impl World<'_> {
         let clients = &mut self.clients[usize::from(planned.load)];
         let slot = self.requests.insert(planned, user, clients.kind(planned), (now, now));
         self.waiting_clients += 1;
+        self.invariants.sent(now, slot, planned.id);
         let whose = self.requests.name(slot);
         let due = Due { at: now + clients.timeout, slot, stamp: whose.generation };
         let requests = &self.requests;
@@ -303,6 +304,7 @@ impl World<'_> {
         self.waiting_clients -= 1;
         self.ended += 1;
         let planned = request.planned;
+        self.invariants.ended(now, slot, planned.id);
         let load = usize::from(planned.load);
         let clients = &mut self.clients[load];
         let mut sample = Sample {

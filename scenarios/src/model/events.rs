@@ -109,6 +109,7 @@ impl World<'_> {
 
     /// Puts a configuration in force, the first or another.
     pub(super) fn put_in_force(&mut self, config: ProxyConfig) {
+        self.tell_configured(&config);
         let number = self.setups.len() as u32;
         let kinds = [Source::Connect(number), Source::Response(number), Source::Queue(number)];
         let mut kinds = kinds.into_iter();

@@ -19,10 +19,11 @@ use std::{ops::ControlFlow, time::Duration};
 use backend_sim::config::{Kind, SessionFormat};
 use policy::{Instant, Seed, limit::WaitingRoom};
 use proxy::config::ProxyConfig;
-use reports::{Measurement, Phase, Recorder, RecorderConfig};
+use reports::{InvariantResult, Measurement, Phase, Recorder, RecorderConfig};
 
 use crate::{
     counters::Readings,
+    invariants::{End, Invariants},
     language::{Scenario, world as language_world},
 };
 
@@ -30,6 +31,7 @@ mod agenda;
 mod backend;
 mod clients;
 mod events;
+mod facts;
 mod lane;
 mod link;
 mod path;
@@ -58,6 +60,8 @@ pub struct Outcome {
     pub measurement: Measurement,
     /// Why they cannot be believed; empty when they can.
     pub problems: Vec<String>,
+    /// What was watched over while it ran.
+    pub invariants: Vec<InvariantResult>,
     /// What the reader should know.
     pub notes: Vec<String>,
     /// Whether the watcher ended it early.
@@ -106,13 +110,20 @@ pub fn run_watched(
         Some(at) => recorder.finish_at(at),
     };
     world.readings.insert_into(&mut measurement, scenario, &end);
+    let (problems, notes) = (world.problems(), world.remarks());
+    let (requests, events) = (world.ended, world.events);
     Ok(Outcome {
         measurement,
-        problems: world.problems(),
-        notes: world.remarks(),
+        problems,
+        notes,
         interrupted: ended.is_some(),
-        requests: world.ended,
-        events: world.events,
+        requests,
+        events,
+        invariants: world.finish_invariants(if ended.is_some() {
+            End::Interrupted
+        } else {
+            End::Complete
+        }),
     })
 }
 
@@ -237,10 +248,12 @@ fn world_of(scenario: &Scenario, seed: Seed) -> World<'_> {
         ended: 0,
         events: 0,
         notes: Vec::new(),
+        invariants: Invariants::new(scenario, Instant::START),
     };
     // What happens at the same moment happens in this order: readings, events, then what they are about.
     world.plan_reading();
     world.plan_events();
+    world.begin_invariants();
     world.put_in_force(config);
     world.plan_sweep();
     let next = world.planned.map_or(Instant::NEVER, |planned| planned.at);

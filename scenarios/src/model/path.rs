@@ -34,6 +34,8 @@ impl World<'_> {
         if request.gone {
             return self.conclude(slot, Some(Fault::ClientGone));
         }
+        request.begun = self.now;
+        self.invariants.asked(self.now, request.setup);
         self.setups[self.current].budget.on_request(self.now);
         self.reach(slot);
     }
@@ -67,8 +69,8 @@ impl World<'_> {
     /// It has a place at the endpoint `index`; false when it has given it back, because there is no connection to be had.
     pub(super) fn leased(&mut self, slot: u32, index: u32) -> bool {
         let request = &mut self.requests[slot];
-        self.tally.retries += u64::from(request.again);
         (request.index, request.leased) = (index, self.now);
+        self.invariants.taken(self.now, request.setup, index);
         request.attempt = request.attempt.wrapping_add(1);
         let setup = &mut self.setups[request.setup as usize];
         let pool = &mut setup.pools[index as usize];
@@ -77,6 +79,7 @@ impl World<'_> {
         if let Some(life) = life {
             self.tally.upstream_reuses += 1;
             request.life = life;
+            self.turn(slot);
             self.send_up(slot);
             return true;
         }
@@ -88,7 +91,11 @@ impl World<'_> {
             return false;
         }
         request.stage = Stage::Connecting;
+        let (there, number) = (pool.open, request.setup);
+        self.invariants.connections_are(self.now, number, index, there);
+        self.turn(slot);
         let attempt = self.requests.attempt(slot);
+        let setup = &self.setups[number as usize];
         let due =
             Due { at: self.now + setup.config.timeouts.connect.0, slot, stamp: attempt.attempt };
         let link = self.endpoint_link(slot);
@@ -136,6 +143,8 @@ impl World<'_> {
             return self.give_up(slot, Fault::ClientGone);
         }
         request.body_sent |= request.planned.body > 0;
+        self.tell_sending(slot);
+        let request = &mut self.requests[slot];
         let setup = &mut self.setups[request.setup as usize];
         let at = self.now + setup.config.timeouts.response_head.0;
         let due = Due { at, slot, stamp: request.attempt };
@@ -260,8 +269,12 @@ impl World<'_> {
     /// Gives the place at the endpoint back.
     fn give_back(&mut self, slot: u32, outcome: Outcome) {
         let request = &self.requests[slot];
-        let setup = &mut self.setups[request.setup as usize];
-        setup.give_back(request.index, request.leased, self.now, outcome);
+        let (number, index) = (request.setup, request.index);
+        self.invariants.given_back(self.now, number, index);
+        let setup = &mut self.setups[number as usize];
+        if let Some(ejection) = setup.give_back(index, request.leased, self.now, outcome) {
+            self.invariants.ejected(self.now, number, index, ejection.until);
+        }
         self.rung |= self.waiting.waiting() > 0;
     }
 

@@ -28,6 +28,7 @@ impl World<'_> {
             return self.conclude(slot, Some(Fault::QueueFull));
         }
         self.tally.queued += 1;
+        self.invariants.waits(self.now, number);
         request.stage = Stage::Queued;
         request.attempt = request.attempt.wrapping_add(1);
         let at = self.now + setup.config.queue.timeout.0;
@@ -72,8 +73,10 @@ impl World<'_> {
 
     /// A request waits no longer. Its place in line is found empty later.
     pub(super) fn leave_line(&mut self, slot: u32) {
-        self.requests[slot].stage = Stage::Coming;
+        let request = &mut self.requests[slot];
+        request.stage = Stage::Coming;
         self.waiting.leave();
+        self.invariants.waits_no_more(request.setup);
     }
 
     /// There may be room at an endpoint: whoever waits looks.

@@ -73,6 +73,9 @@ pub(super) struct Request {
     pub(super) fresh_only: bool,
     pub(super) again: bool,
     pub(super) body_sent: bool,
+    /// When it came to the proxy, and how often it went out from there.
+    pub(super) begun: Instant,
+    pub(super) sendings: u32,
     pub(super) retries: u32,
     pub(super) tried: Vec<u32>,
     pub(super) last: Option<Fault>,
@@ -149,6 +152,8 @@ impl Slab {
                 fresh_only: false,
                 again: false,
                 body_sent: false,
+                begun: sent,
+                sendings: 0,
                 retries: 0,
                 tried: Vec::new(),
                 last: None,
@@ -165,6 +170,7 @@ impl Slab {
         (request.client_done, request.gone) = (false, false);
         (request.fresh_only, request.again, request.body_sent) = (false, false, false);
         (request.retries, request.status, request.bytes) = (0, 0, 0);
+        request.sendings = 0;
         (request.job, request.last, request.answered) = (None, None, None);
         request.tried.clear();
         slot

@@ -15,7 +15,7 @@ use policy::{
     balance::Balancer,
     endpoint::{Candidates, Outcome},
     health::HealthState,
-    outlier,
+    outlier::{self, Ejection},
     retry::RetryBudget,
 };
 use proxy::{
@@ -63,7 +63,7 @@ pub(super) struct Pool {
     /// When each idle one came to be idle and which life of the endpoint it belongs to; the last is used first.
     idle: VecDeque<(Instant, u32)>,
     /// All of them, being opened, in use or idle.
-    open: u32,
+    pub(super) open: u32,
 }
 
 impl Pool {
@@ -217,8 +217,14 @@ impl Setup {
         (others.count(), with_room.count())
     }
 
-    /// Gives a place back, and tells the balancer and the outlier detection how it went.
-    pub(super) fn give_back(&mut self, index: u32, leased: Instant, now: Instant, how: Outcome) {
+    /// Gives a place back, and tells the balancer and the outlier detection how it went; whether that ejected the endpoint.
+    pub(super) fn give_back(
+        &mut self,
+        index: u32,
+        leased: Instant,
+        now: Instant,
+        how: Outcome,
+    ) -> Option<Ejection> {
         self.shared.endpoints.list()[index as usize].end();
         self.balancer.on_end(index, now, now.since(leased), how);
         let ejection =
@@ -226,5 +232,6 @@ impl Setup {
         if ejection.is_some() {
             self.shared.sites[index as usize].ejections.fetch_add(1, Relaxed);
         }
+        ejection
     }
 }

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     counters::Readings,
+    invariants::Invariants,
     language::{Moment, Scenario},
 };
 
@@ -81,6 +82,8 @@ pub(super) enum Event {
     Moment(u32),
     /// The counters are to be read.
     Reading,
+    /// All endpoints must be in use again.
+    Recovered,
     /// An endpoint is to be probed, by the checks of this setup.
     Probe { setup: u32, index: u32 },
     /// A probe has lasted too long.
@@ -141,6 +144,7 @@ pub(super) struct World<'a> {
     pub(super) ended: u64,
     pub(super) events: u64,
     pub(super) notes: Vec<String>,
+    pub(super) invariants: Invariants,
 }
 
 /// So many events between two looks at whoever watches.
@@ -155,13 +159,7 @@ impl World<'_> {
         while self.planned.is_some() || self.waiting_clients > 0 || self.thinking > 0 {
             let Some((at, next)) = self.agenda.next() else { break };
             self.now = at;
-            match next {
-                Next::Source(source) => self.fire(source),
-                Next::Once(event) => self.happen(event),
-            }
-            if self.rung {
-                self.look_for_room();
-            }
+            self.occur(next);
             self.events += 1;
             if self.events.is_multiple_of(LOOK) {
                 let beat = Beat { elapsed: at.since(Instant::START), ended: self.ended };
@@ -171,6 +169,17 @@ impl World<'_> {
             }
         }
         None
+    }
+
+    /// Something happens.
+    pub(super) fn occur(&mut self, next: Next<Event>) {
+        match next {
+            Next::Source(source) => self.fire(source),
+            Next::Once(event) => self.happen(event),
+        }
+        if self.rung {
+            self.look_for_room();
+        }
     }
 
     fn fire(&mut self, source: u32) {
@@ -194,6 +203,7 @@ impl World<'_> {
             Event::Thought { load, user } => self.ask(load, user),
             Event::Moment(index) => self.perform(index as usize),
             Event::Reading => self.read_counters(),
+            Event::Recovered => self.look_at_recovery(),
             Event::Probe { setup, index } => self.begin_probe(setup, index),
             Event::ProbeLate(probe) => self.end_probe(probe, None),
             Event::Sweep => self.sweep(),

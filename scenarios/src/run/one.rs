@@ -103,7 +103,7 @@ fn model_run(scenario: &Scenario, seed: u64, interrupt: &Interrupt) -> Result<Ou
     let outcome = model::run_watched(scenario, seed, &mut watch)?;
     Ok(Outcome {
         measurement: outcome.measurement,
-        invariants: Vec::new(),
+        invariants: outcome.invariants,
         problems: outcome.problems,
         validity: Validity::Valid,
         undone: Vec::new(),

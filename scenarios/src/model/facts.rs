@@ -1,0 +1,109 @@
+//! What the model's proxy does, told to the always-on invariants where it does it.
+//!
+//! The model is one proxy, whose configurations are numbered as its setups are; a request's slot is its seat.
+
+use std::time::Duration;
+
+use policy::{Instant, retry::Idempotence};
+use proxy::config::ProxyConfig;
+use reports::InvariantResult;
+
+use super::{
+    request::Kind,
+    world::{Event, World},
+};
+use crate::invariants::{End, Sending, Turn};
+
+/// The proxy's only process.
+const PROXY: u32 = 0;
+/// What is under way when the last client has its answer gets so long to end.
+const REST: Duration = Duration::from_secs(60);
+
+impl World<'_> {
+    /// Before the first configuration is in force.
+    pub(super) fn begin_invariants(&mut self) {
+        let process = self.invariants.process();
+        debug_assert_eq!(process, PROXY, "there is one proxy");
+        self.invariants.without_bodies("the model moves no bytes");
+        let due = self.invariants.recovery_due();
+        if due != Instant::NEVER {
+            self.agenda.plan(due, Event::Recovered);
+        }
+    }
+
+    /// A configuration comes into force, as the next of the setups.
+    pub(super) fn tell_configured(&mut self, config: &ProxyConfig) {
+        let number = self.invariants.configured(self.now, PROXY, config);
+        debug_assert_eq!(number as usize, self.setups.len(), "both count from 0");
+    }
+
+    /// A request takes a connection to its endpoint, or dials: only now a second try is one.
+    pub(super) fn turn(&mut self, slot: u32) {
+        let request = &self.requests[slot];
+        self.tally.retries += u64::from(request.again);
+        let shared = &self.setups[request.setup as usize].shared;
+        let turn = Turn {
+            begun: request.begun,
+            configuration: request.setup,
+            place: request.index,
+            standing: shared.standing(request.index),
+            failed: u32::from(request.again),
+        };
+        self.invariants.turned(self.now, &turn, || Some(request.planned.id));
+    }
+
+    /// A request goes out to its endpoint.
+    pub(super) fn tell_sending(&mut self, slot: u32) {
+        let request = &mut self.requests[slot];
+        let idempotence = match request.kind {
+            Kind::Idempotent | Kind::Head => Idempotence::Idempotent,
+            Kind::NonIdempotent | Kind::Refused => Idempotence::NonIdempotent,
+        };
+        let sending = Sending {
+            configuration: request.setup,
+            place: request.index,
+            idempotence,
+            before: request.sendings,
+        };
+        request.sendings += 1;
+        self.invariants.sending(self.now, &sending, || Some(request.planned.id));
+    }
+
+    /// By now every endpoint must be in use again.
+    pub(super) fn look_at_recovery(&mut self) {
+        let present = self.setups[self.current].shared.endpoints.list();
+        self.invariants.look(self.now, present);
+    }
+
+    /// What has become of the invariants. A run that was not interrupted goes on until nothing is under way and the proxy had
+    /// its time to recover; nobody measures any more.
+    pub(super) fn finish_invariants(&mut self, end: End) -> Vec<InvariantResult> {
+        if end == End::Complete {
+            self.go_on();
+        }
+        self.look_at_recovery();
+        let all = self.setups.iter().flat_map(|setup| setup.shared.endpoints.list());
+        self.invariants.compare_in_flight(self.now, all);
+        // What a cut link holds back for ever never ends.
+        if self.requests.live() == 0 {
+            self.invariants.at_rest(self.now);
+        }
+        self.invariants.finish(self.now, end)
+    }
+
+    fn go_on(&mut self) {
+        let rest = self.now + REST;
+        loop {
+            let due = match self.invariants.recovery_due() {
+                Instant::NEVER => Instant::START,
+                due => due,
+            };
+            let limit = if self.requests.live() > 0 { due.max(rest) } else { due };
+            let Some((at, next)) = self.agenda.next().filter(|(at, _)| *at <= limit) else {
+                return;
+            };
+            self.now = at;
+            self.occur(next);
+        }
+    }
+}

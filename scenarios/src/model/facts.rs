@@ -17,7 +17,7 @@ use crate::invariants::{End, Sending, Turn};
 /// The proxy's only process.
 const PROXY: u32 = 0;
 /// What is under way when the last client has its answer gets so long to end.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 
 impl World<'_> {
     /// Before the first configuration is in force.

@@ -231,6 +231,30 @@ fn only_coming_back_from_down_ends_an_ejection_early() {
     assert_eq!(endpoints.ejected(), 0);
 }
 
+/// A request that began before a reload may be picked for after it, a second time: it must not go where it is known by
+/// then that nothing answers.
+#[test]
+fn who_picks_from_a_superseded_set_sees_what_its_successor_does() {
+    let config = OutlierConfig { max_ejected_share: 1.0, ..OutlierConfig::default() };
+    let old = weighted(&[1; 4]);
+    let mut candidates = Candidates::new(0.0);
+    candidates.refresh(&old);
+    let new = Endpoints::new(old.list()[1..].to_vec());
+    old.supersede();
+    candidates.refresh(&old);
+    assert!(!candidates.refresh(&old), "nothing has changed");
+    fail(&config, &new, 0, seconds(1)).expect("below the cap");
+    assert!(candidates.refresh(&old));
+    assert_eq!(candidates.ready(), [0, 2, 3]);
+    new.set_up(2, Transition::Down);
+    assert!(candidates.refresh(&old));
+    assert_eq!(candidates.ready(), [0, 2]);
+    assert_eq!(outlier::expire(&new, seconds(100)), 1);
+    assert!(candidates.refresh(&old));
+    assert_eq!(candidates.ready(), [0, 1, 2]);
+    assert_ne!(old.generation(), new.generation());
+}
+
 #[test]
 fn a_reload_keeps_what_is_known_and_silences_the_old_set() {
     let config = OutlierConfig::default();

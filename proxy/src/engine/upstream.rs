@@ -82,6 +82,9 @@ impl UpstreamShared {
             });
         }
         let endpoints = Endpoints::new(list);
+        if let Some(before) = before {
+            before.endpoints.supersede();
+        }
         if config.health.kind == HealthKind::Off {
             // Nobody would bring up again what earlier checks have taken down.
             for index in 0..sites.len() {

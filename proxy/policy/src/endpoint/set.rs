@@ -7,7 +7,7 @@
 use std::sync::{
     Arc,
     atomic::{
-        AtomicU32, AtomicU64,
+        AtomicBool, AtomicU32, AtomicU64,
         Ordering::{AcqRel, Acquire, Relaxed, Release},
     },
 };
@@ -15,7 +15,7 @@ use std::sync::{
 use super::{
     DOWN, DRAINING, EJECTED, Endpoint, OWNER, OWNER_SHIFT, Transition, ejection, ejection_bits,
 };
-use crate::Instant;
+use crate::{Instant, rng::mix};
 
 /// Distinguishes sets from each other. Its numbers mean nothing and are only compared for equality, so
 /// that no result depends on what else the process has made.
@@ -25,7 +25,8 @@ static SETS: AtomicU64 = AtomicU64::new(1);
 ///
 /// An endpoint belongs to the set that it was last given to. After a reload, make a set of the survivors and the
 /// newcomers: it takes over who is down, draining or ejected, and whatever is still said to the old set about an
-/// endpoint that has moved is ignored.
+/// endpoint that has moved is ignored. Who still picks from the old set has to see what the new one does to its endpoints:
+/// tell the old one that it is [superseded](Self::supersede).
 #[derive(Debug)]
 pub struct Endpoints {
     list: Box<[Arc<Endpoint>]>,
@@ -39,6 +40,7 @@ pub struct Endpoints {
 #[repr(align(128))]
 struct Shared {
     generation: AtomicU64,
+    superseded: AtomicBool,
     /// Never less than the number of endpoints whose word says that they are ejected.
     ejected: AtomicU32,
     /// Nanoseconds; never later than the earliest end of an ejection, `u64::MAX` when there is none.
@@ -64,6 +66,7 @@ impl Endpoints {
             owner,
             shared: Shared {
                 generation: AtomicU64::new(id << 32),
+                superseded: AtomicBool::new(false),
                 ejected: AtomicU32::new(ejected),
                 next_return: AtomicU64::new(next_return.as_nanos()),
             },
@@ -77,7 +80,20 @@ impl Endpoints {
 
     /// A number that moves whenever who is ready may have changed; two sets never share one.
     pub fn generation(&self) -> u64 {
-        self.shared.generation.load(Acquire)
+        let own = self.shared.generation.load(Acquire);
+        if !self.shared.superseded.load(Acquire) {
+            return own;
+        }
+        // Another set changes its endpoints and cannot tell it so: it looks for itself. Only requests that began before a
+        // reload pay for that.
+        let states = self.list.iter().map(|endpoint| endpoint.state.load(Acquire) & !OWNER);
+        let digest = states.fold(own, |digest, state| mix(digest ^ state));
+        own >> 32 << 32 | digest & u64::from(u32::MAX)
+    }
+
+    /// Endpoints of this set have been given to another one, and requests may still be picked for from this one.
+    pub fn supersede(&self) {
+        self.shared.superseded.store(true, Release);
     }
 
     /// How many are ejected.

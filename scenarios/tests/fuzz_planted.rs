@@ -4,8 +4,6 @@
 //! the timeline is at most three events.
 #![cfg(feature = "planted-bugs")]
 
-use std::fs;
-
 use proxy::engine::planted::{Bug, plant};
 use reports::World;
 use scenarios::{
@@ -20,40 +18,10 @@ use scenarios::{
 };
 
 /// Reads and writes, retries, and a patience for endpoints that ends before that of the clients.
-const SHOP: &str = r#"
-duration = "10s"
-
-[proxy.balance]
-strategy = "least_connections"
-
-[proxy.timeouts]
-response_head = "300ms"
-
-[proxy.retry]
-attempts = 2
-
-[proxy.outlier]
-base_ejection = "1s"
-
-[backends.web]
-count = 3
-workers = 8
-service = { exponential = { mean = "20ms" } }
-
-[load.browse]
-arrivals = { poisson = { rate = 60.0 } }
-timeout = "3s"
-request = [
-  { weight = 2, path = "/item" },
-  { weight = 1, method = "POST", path = "/buy", body = { constant = "2KiB" } },
-]
-"#;
+const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fuzz/shop.toml");
 
 fn campaign(before: fn(), runs: u64) -> Campaign {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("shop.toml");
-    fs::write(&path, SHOP).expect("written");
-    let found = suite::find(&[path]).expect("it is there");
+    let found = suite::find(&[SHOP.into()]).expect("it is there");
     let drafts = drafts(&found[0], &[], World::Sim).expect("it is right");
     let judge = Judge { judged: Judged::Invariants, before, ..Judge::of(World::Sim) };
     Campaign { drafts, judge, seed: 1, runs, jobs: 2 }

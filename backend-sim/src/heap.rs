@@ -69,6 +69,10 @@ impl Heap {
     }
 
     fn take_out(&mut self, position: usize) {
+        if position + 1 == self.entries.len() {
+            self.entries.pop();
+            return;
+        }
         self.entries.swap_remove(position);
         if position < self.entries.len() {
             // The last entry took the place: it may belong nearer to either end.

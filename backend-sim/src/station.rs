@@ -82,6 +82,9 @@ pub struct Station {
     attained: f64,
     /// How long before `now`, in nanoseconds below one, `attained` was that: jobs end within a nanosecond.
     lag: f64,
+    /// When the next job in service will be finished: moves only with who is served and how fast, not with time, so it is kept.
+    due: Instant,
+    tells_starts: bool,
     /// Nanoseconds of workers' time spent on jobs.
     busy: u64,
     sequence: u64,
@@ -135,6 +138,8 @@ impl Station {
             now: Instant::START,
             attained: 0.0,
             lag: 0.0,
+            due: Instant::NEVER,
+            tells_starts: true,
             busy: 0,
             sequence: 0,
             slots: Vec::new(),
@@ -145,6 +150,11 @@ impl Station {
             started: List::EMPTY,
             done: List::EMPTY,
         }
+    }
+
+    /// The same for whoever never asks [which jobs have begun](Self::take_started): then nobody keeps a list of them.
+    pub fn without_starts(layout: Layout) -> Self {
+        Self { tells_starts: false, ..Self::new(layout) }
     }
 
     /// A job with this service demand (at speed 1) arrives.
@@ -173,6 +183,7 @@ impl Station {
         let job = JobId { slot, generation: at.generation };
         if self.may_start() {
             self.start(slot);
+            self.due = self.find_due();
         } else {
             self.slots[slot as usize].place = Place::Waiting;
             self.waiting.push_back(slot, &mut self.slots);
@@ -184,20 +195,24 @@ impl Station {
     /// When the next job will be finished if nothing else happens; [`Instant::NEVER`] when there is none.
     pub fn next_completion(&self) -> Instant {
         match self.done.head {
-            NONE => self.due(),
+            NONE => self.due,
             slot => self.slots[slot as usize].at,
         }
     }
 
     /// The next job that has been finished by `now`, in the order of finishing; forgets it.
     pub fn complete(&mut self, now: Instant) -> Option<Completion> {
+        let first = match self.done.head {
+            NONE if self.is_due(now) => self.finish_next(),
+            NONE => None,
+            slot => {
+                self.done.unlink(slot, &mut self.slots);
+                Some((slot, self.slots[slot as usize].at))
+            }
+        };
         self.advance(now);
-        let slot = self.done.head;
-        if slot == NONE {
-            return None;
-        }
-        self.done.unlink(slot, &mut self.slots);
-        let Slot { generation, at, .. } = self.slots[slot as usize];
+        let (slot, at) = first?;
+        let generation = self.slots[slot as usize].generation;
         self.release(slot);
         Some(Completion { job: JobId { slot, generation }, at })
     }
@@ -235,6 +250,7 @@ impl Station {
         }
         self.release(job.slot);
         self.start_waiting();
+        self.due = self.find_due();
         true
     }
 
@@ -242,6 +258,7 @@ impl Station {
     pub fn set_speed(&mut self, now: Instant, speed: f64) {
         self.advance(now);
         self.layout.speed = sane(speed);
+        self.due = self.find_due();
     }
 
     /// All jobs are lost, told or not.
@@ -255,6 +272,7 @@ impl Station {
         self.serving.clear();
         (self.waiting, self.started, self.done) = (List::EMPTY, List::EMPTY, List::EMPTY);
         self.waiting_count = 0;
+        self.due = Instant::NEVER;
     }
 
     /// Whether the job is still waiting, in service, or finished and not told.
@@ -294,29 +312,37 @@ impl Station {
 
     /// Catches up with `now`: each job that was finished by then is finished at its own time.
     pub fn advance(&mut self, now: Instant) {
-        loop {
-            let due = self.due();
-            if due > now || due == Instant::NEVER {
-                break;
-            }
-            let rate = self.rate();
-            self.pass(due);
-            let Some(Entry { slot, finish, .. }) = self.serving.pop() else { break };
-            // Finishing times are told in whole nanoseconds, rounded up. What others did in the rest of the
-            // last one depends on who is left: go back to the very end of this job.
-            if self.attained > finish && rate > 0.0 {
-                self.lag = ((self.attained - finish) / rate).min(1.0);
-                self.attained = finish;
-            }
-            if self.slots[slot as usize].place == Place::Started {
-                self.started.unlink(slot, &mut self.slots);
-            }
-            let at = &mut self.slots[slot as usize];
-            (at.place, at.at) = (Place::Done, due);
+        while self.is_due(now) {
+            let Some((slot, at)) = self.finish_next() else { break };
+            let job = &mut self.slots[slot as usize];
+            (job.place, job.at) = (Place::Done, at);
             self.done.push_back(slot, &mut self.slots);
-            self.start_waiting();
         }
         self.pass(now);
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.due <= now && self.due != Instant::NEVER
+    }
+
+    /// Takes the next job out of service, at the time at which it is finished, and starts who waits for its worker.
+    fn finish_next(&mut self) -> Option<(u32, Instant)> {
+        let due = self.due;
+        let rate = self.rate();
+        self.pass(due);
+        let Entry { slot, finish, .. } = self.serving.pop()?;
+        // Finishing times are told in whole nanoseconds, rounded up. What others did in the rest of the
+        // last one depends on who is left: go back to the very end of this job.
+        if self.attained > finish && rate > 0.0 {
+            self.lag = ((self.attained - finish) / rate).min(1.0);
+            self.attained = finish;
+        }
+        if self.slots[slot as usize].place == Place::Started {
+            self.started.unlink(slot, &mut self.slots);
+        }
+        self.start_waiting();
+        self.due = self.find_due();
+        Some((slot, due))
     }
 
     /// Work done for each job in service in a unit of time.
@@ -325,14 +351,17 @@ impl Station {
         if jobs > workers { self.layout.speed * workers / jobs } else { self.layout.speed }
     }
 
-    fn due(&self) -> Instant {
+    fn find_due(&self) -> Instant {
         let Some(first) = self.serving.first() else { return Instant::NEVER };
         let left = first.finish - self.attained;
         if left <= ROUNDING {
             return self.now;
         }
-        let wait = (left / self.rate() - self.lag - ROUNDING).ceil();
-        Instant::from_nanos(self.now.as_nanos().saturating_add(wait.max(0.0) as u64))
+        let wait = (left / self.rate() - self.lag - ROUNDING).max(0.0);
+        // Rounded up; by hand, because without SSE 4.1 `ceil` is a call. It saturates, as it must where nobody works.
+        let whole = wait as u64;
+        let whole = whole.saturating_add(u64::from((whole as f64) < wait));
+        Instant::from_nanos(self.now.as_nanos().saturating_add(whole))
     }
 
     /// Time passes until `now`, in which no job is finished.
@@ -373,10 +402,12 @@ impl Station {
 
     fn start(&mut self, slot: u32) {
         let at = &mut self.slots[slot as usize];
-        at.place = Place::Started;
+        at.place = if self.tells_starts { Place::Started } else { Place::Serving };
         let entry = Entry { finish: self.attained + at.demand, sequence: at.sequence, slot };
         self.serving.push(entry);
-        self.started.push_back(slot, &mut self.slots);
+        if self.tells_starts {
+            self.started.push_back(slot, &mut self.slots);
+        }
     }
 
     fn release(&mut self, slot: u32) {

@@ -1,10 +1,10 @@
 //! How many requests the model simulates in a second of one core.
 //!
 //! ```text
-//! cargo bench -p scenarios --bench model [-- SECONDS]
+//! cargo bench -p scenarios --bench model [-- [SECONDS] [PART OF A NAME]]
 //! ```
 //!
-//! Each line is one scenario, run with three seeds for about so many seconds in all (3 by default): Poisson arrivals at 0.8 of the
+//! Each line is one scenario, run with three seeds for about so many seconds in all (3 by default), recorder and all: Poisson arrivals at 0.8 of the
 //! capacity, exponential service, no network latency; the best, the median and the worst of the three runs.
 
 use std::time::{Duration, Instant};
@@ -58,7 +58,12 @@ fn now() -> Instant {
 fn main() {
     let asked = std::env::args().skip(1).find_map(|argument| argument.parse::<f64>().ok());
     let seconds = asked.unwrap_or(3.0).clamp(0.01, 600.0);
-    for case in &CASES {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let is_word = |word: &&String| !word.starts_with('-') && word.parse::<f64>().is_err();
+    let part = words.iter().rfind(is_word);
+    let is_asked =
+        |case: &&Case| part.as_ref().is_none_or(|part| case.name.contains(part.as_str()));
+    for case in CASES.iter().filter(is_asked) {
         let mut rates: Vec<f64> = (1..=3)
             .map(|seed| {
                 let scenario = scenario(case, seconds * 700_000.0);

@@ -127,6 +127,12 @@ impl Iterator for MergedSchedule {
     type Item = Planned;
 
     fn next(&mut self) -> Option<Planned> {
+        // Nothing to merge.
+        if let [(next, load)] = self.loads.as_mut_slice() {
+            let planned = (*next)?;
+            *next = load.next();
+            return Some(planned);
+        }
         let (next, load) = self
             .loads
             .iter_mut()

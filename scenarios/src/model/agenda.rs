@@ -4,11 +4,13 @@
 //! of small copied values (half the depth of a binary one, and a node's children on one or two cache lines: Johnson 1975; LaMarca and
 //! Ladner 1996), and one that is overtaken by events is recognised as stale when its time comes. *Again and again*: a station's
 //! next completion, a load's next arrival, the deadline that comes next; each of these is a *source* with at most one time, which
-//! moves with nearly every request, so that they stand in an indexed heap in which a time can be changed in place and
-//! nothing stale ever piles up.
+//! moves with nearly every request, so that they play a tournament in which a time can be changed in place and nothing stale
+//! ever piles up. (A heap needs fewer comparisons, but no processor can foresee how they end.)
 //!
 //! What happens at the same nanosecond happens in the order in which it was planned, so a run is a function of its seed.
 //! Only deadlines come last: an answer that arrives at the very moment at which patience ends has arrived.
+
+use std::hint::black_box;
 
 use policy::Instant;
 
@@ -69,91 +71,103 @@ impl<E: Copy> Once<E> {
     }
 }
 
-/// Where a source stands that has no time.
-const NOWHERE: u32 = u32::MAX;
+/// The rank of a source that has no time: after all others.
+const NO_TIME: u128 = u128::MAX;
 
-/// Sources, ordered by their next times.
-#[derive(Clone, Debug, Default)]
+/// A key as one number, which compares without a jump.
+fn rank((at, sequence): Key) -> u128 {
+    u128::from(at) << 64 | u128::from(sequence)
+}
+
+/// Sources and their next times: a tournament (Knuth 3, section 5.4.1), in which each source has a leaf of its own and every
+/// node above knows which of those below it comes first. The source that was added first does not play: in the model that is the
+/// next arrival, which moves with every request, and is compared with the winner.
+#[derive(Clone, Debug)]
 struct Sources {
-    entries: Vec<(Key, u32)>,
-    positions: Vec<u32>,
+    /// The rank of source 0.
+    aside: u128,
+    /// Of the others, from source 1 on; there are as many as leaves, a power of two.
+    ranks: Vec<u128>,
+    /// The root is 1, the children of `n` are `2n` and `2n + 1`, and the leaves are the second half. Players, not sources.
+    winners: Vec<u32>,
+    count: u32,
 }
 
 impl Sources {
+    fn new() -> Self {
+        Self { aside: NO_TIME, ranks: vec![NO_TIME], winners: vec![0, 0], count: 0 }
+    }
+
     fn add(&mut self) -> u32 {
-        self.positions.push(NOWHERE);
-        (self.positions.len() - 1) as u32
+        let source = self.count;
+        self.count += 1;
+        if source as usize > self.ranks.len() {
+            self.grow();
+        }
+        source
+    }
+
+    /// Twice as many leaves.
+    fn grow(&mut self) {
+        let leaves = 2 * self.ranks.len();
+        self.ranks.resize(leaves, NO_TIME);
+        self.winners.clear();
+        self.winners.resize(leaves, 0);
+        self.winners.extend(0..leaves as u32);
+        for node in (1..leaves).rev() {
+            let (left, right) = (self.winners[2 * node], self.winners[2 * node + 1]);
+            let is_left = self.ranks[left as usize] <= self.ranks[right as usize];
+            self.winners[node] = if is_left { left } else { right };
+        }
+    }
+
+    fn rank(&self, source: u32) -> u128 {
+        match source {
+            0 => self.aside,
+            source => self.ranks[source as usize - 1],
+        }
     }
 
     fn at(&self, source: u32) -> Option<u64> {
-        let position = self.positions[source as usize];
-        self.entries.get(position as usize).map(|(key, _)| key.0)
+        let rank = self.rank(source);
+        (rank != NO_TIME).then_some((rank >> 64) as u64)
     }
 
-    fn set(&mut self, source: u32, key: Key) {
-        let position = self.positions[source as usize];
-        if position == NOWHERE {
-            self.entries.push((key, source));
-            self.rise(self.entries.len() - 1);
-        } else {
-            let position = position as usize;
-            let before = std::mem::replace(&mut self.entries[position].0, key);
-            if key < before { self.rise(position) } else { self.sink(position) }
+    /// The first of all, and its rank; [`NO_TIME`] when none has a time.
+    fn first(&self) -> (u128, u32) {
+        let winner = self.winners[1];
+        let rank = self.ranks[winner as usize];
+        if self.aside < rank { (self.aside, 0) } else { (rank, winner + 1) }
+    }
+
+    fn set(&mut self, source: u32, rank: u128) {
+        let Some(player) = source.checked_sub(1) else {
+            self.aside = rank;
+            return;
+        };
+        let (ranks, winners) = (&mut self.ranks[..], &mut self.winners[..]);
+        ranks[player as usize] = rank;
+        let mut node = ranks.len() + player as usize;
+        let (mut winner, mut least) = (player, rank);
+        while node > 1 {
+            // Whom it has to play is known beforehand on the whole way up, only the results wait for each other. Nobody can
+            // foresee them, so there must be no jump in here: all bits of the mask are set if the other one comes first, and the
+            // compiler is not to know it.
+            let other = winners[node ^ 1];
+            let its = ranks[other as usize];
+            let mask = black_box(u64::from(its < least).wrapping_neg());
+            let wide = u128::from(mask) << 64 | u128::from(mask);
+            winner ^= (winner ^ other) & mask as u32;
+            least ^= (least ^ its) & wide;
+            node /= 2;
+            winners[node] = winner;
         }
     }
 
     fn clear(&mut self, source: u32) {
-        let position = std::mem::replace(&mut self.positions[source as usize], NOWHERE);
-        if position == NOWHERE {
-            return;
+        if self.rank(source) != NO_TIME {
+            self.set(source, NO_TIME);
         }
-        let position = position as usize;
-        self.entries.swap_remove(position);
-        if position < self.entries.len() {
-            self.rise(position);
-            self.sink(self.positions[self.entries[position].1 as usize] as usize);
-        }
-    }
-
-    fn rise(&mut self, mut at: usize) {
-        let entry = self.entries[at];
-        while at > 0 {
-            let parent = (at - 1) / ARITY;
-            if self.entries[parent].0 <= entry.0 {
-                break;
-            }
-            self.put(at, self.entries[parent]);
-            at = parent;
-        }
-        self.put(at, entry);
-    }
-
-    fn sink(&mut self, mut at: usize) {
-        let entry = self.entries[at];
-        let len = self.entries.len();
-        loop {
-            let child = ARITY * at + 1;
-            if child >= len {
-                break;
-            }
-            let mut least = child;
-            for other in child + 1..len.min(child + ARITY) {
-                if self.entries[other].0 < self.entries[least].0 {
-                    least = other;
-                }
-            }
-            if self.entries[least].0 >= entry.0 {
-                break;
-            }
-            self.put(at, self.entries[least]);
-            at = least;
-        }
-        self.put(at, entry);
-    }
-
-    fn put(&mut self, at: usize, entry: (Key, u32)) {
-        self.entries[at] = entry;
-        self.positions[entry.1 as usize] = at as u32;
     }
 }
 
@@ -176,7 +190,7 @@ pub(super) struct Agenda<E> {
 
 impl<E: Copy> Agenda<E> {
     pub(super) fn new() -> Self {
-        Self { once: Once { entries: Vec::new() }, sources: Sources::default(), sequence: 0 }
+        Self { once: Once { entries: Vec::new() }, sources: Sources::new(), sequence: 0 }
     }
 
     /// Plans something that happens once.
@@ -196,7 +210,7 @@ impl<E: Copy> Agenda<E> {
             self.sources.clear(source);
         } else if self.sources.at(source) != Some(at.as_nanos()) {
             self.sequence += 1;
-            self.sources.set(source, (at.as_nanos(), self.sequence));
+            self.sources.set(source, rank((at.as_nanos(), self.sequence)));
         }
     }
 
@@ -205,7 +219,7 @@ impl<E: Copy> Agenda<E> {
         if at == Instant::NEVER {
             self.sources.clear(source);
         } else {
-            self.sources.set(source, (at.as_nanos(), u64::MAX - u64::from(source)));
+            self.sources.set(source, rank((at.as_nanos(), u64::MAX - u64::from(source))));
         }
     }
 
@@ -216,18 +230,15 @@ impl<E: Copy> Agenda<E> {
 
     /// What comes next, and when.
     pub(super) fn next(&mut self) -> Option<(Instant, Next<E>)> {
-        let once = self.once.entries.first().map(|(key, _)| *key);
-        let source = self.sources.entries.first().copied();
-        match (once, source) {
-            (Some(once), source) if source.is_none_or(|(key, _)| once < key) => {
-                let event = self.once.pop()?;
-                Some((Instant::from_nanos(once.0), Next::Once(event)))
-            }
-            (_, source) => {
-                let (key, source) = source?;
-                Some((Instant::from_nanos(key.0), Next::Source(source)))
-            }
+        let (first, source) = self.sources.first();
+        if let Some((once, _)) = self.once.entries.first()
+            && rank(*once) < first
+        {
+            let at = Instant::from_nanos(once.0);
+            return Some((at, Next::Once(self.once.pop()?)));
         }
+        let at = Instant::from_nanos((first >> 64) as u64);
+        (first != NO_TIME).then_some((at, Next::Source(source)))
     }
 }
 

@@ -76,7 +76,10 @@ impl Backend {
         Self {
             name: name.to_owned(),
             config: config.clone(),
-            station: Station::new(config.layout()),
+            station: match config.kind {
+                Kind::Session => Station::new(config.layout()),
+                Kind::Compute | Kind::Delay => Station::without_starts(config.layout()),
+            },
             source,
             owners: Vec::new(),
             held: Vec::new(),

@@ -179,10 +179,8 @@ pub(super) enum Ending {
 impl World<'_> {
     /// The next request of the open loops is due.
     pub(super) fn arrive(&mut self) {
-        let Some(planned) = self.planned.take() else { return };
-        self.planned = self.schedule.next();
-        let next = self.planned.map_or(Instant::NEVER, |planned| planned.at);
-        self.agenda.set(self.arrivals, next);
+        let Some(planned) = self.schedule.take() else { return };
+        self.agenda.set(self.arrivals, self.schedule.due());
         let keep_alive = self.setups[self.current].config.timeouts.keep_alive.0;
         let now = self.now;
         let clients = &mut self.clients[usize::from(planned.load)];
@@ -260,6 +258,7 @@ impl World<'_> {
         }
         let link = u32::from(planned.load);
         match seat {
+            Seat::Open if self.links[link as usize].is_instant() => self.begin(slot),
             Seat::Open => self.send(link, Direction::Up, Message::Ask(whose)),
             Seat::New => {
                 self.requests[slot].stage = Stage::Dialling;

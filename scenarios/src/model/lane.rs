@@ -2,8 +2,8 @@
 //!
 //! Every request sets two or three deadlines, and nearly none of them ever comes. Those of one kind (the patience of one load, the
 //! wait for a response's head) lie equally far ahead, so they come in the order in which they were set: a queue does, where a heap
-//! would hold millions. What is over is dropped when it gets to the front, or all at once when the queue has grown to
-//! twice what is alive.
+//! would hold millions. What is over is dropped when it stands at the front as others come, so that the queue stays about as short as
+//! what is alive and in the processor's nearest cache; or all at once when one that lasts has let it grow to twice that.
 
 use std::collections::VecDeque;
 
@@ -38,6 +38,12 @@ impl Lane {
 
     /// Adds one, not before the last. `alive` tells who is still waited for, and `live` bounds how many those are.
     pub(super) fn push(&mut self, due: Due, live: usize, alive: impl Fn(&Due) -> bool) {
+        // Two for one: it shrinks, and nobody ever waits for a long clearing.
+        for _ in 0..2 {
+            if self.entries.front().is_some_and(|due| !alive(due)) {
+                self.entries.pop_front();
+            }
+        }
         if self.entries.len() >= 2 * live + FEW {
             self.entries.retain(alive);
         }

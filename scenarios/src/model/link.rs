@@ -22,6 +22,7 @@ pub(super) enum Direction {
 #[derive(Debug)]
 pub(super) struct Link<M> {
     latency: Option<Distribution<TimeSpan>>,
+    takes_no_time: bool,
     streams: [Rng; 2],
     cut: bool,
     held: Vec<M>,
@@ -43,6 +44,7 @@ impl<M: Copy> Link<M> {
     pub(super) fn new(latency: Option<&Distribution<TimeSpan>>, seed: Seed) -> Self {
         Self {
             latency: latency.cloned(),
+            takes_no_time: takes_no_time(latency),
             streams: [seed.stream("up"), seed.stream("down")],
             cut: false,
             held: Vec::new(),
@@ -50,11 +52,18 @@ impl<M: Copy> Link<M> {
         }
     }
 
+    /// Whether what is sent now is there at once, which is then a call and no message.
+    pub(super) fn is_instant(&self) -> bool {
+        self.takes_no_time && !self.cut
+    }
+
     /// How long a message takes that is sent now.
     pub(super) fn way(&mut self, direction: Direction) -> Way {
+        if self.takes_no_time {
+            return Way::Now;
+        }
         match &self.latency {
             None => Way::Now,
-            Some(Distribution::Constant(latency)) if latency.0.is_zero() => Way::Now,
             Some(Distribution::Constant(latency)) => Way::After(latency.0),
             Some(drawn) => {
                 let nanos = drawn.draw(&mut self.streams[direction as usize]).round();
@@ -75,6 +84,7 @@ impl<M: Copy> Link<M> {
     /// From now on messages take so long.
     pub(super) fn set_latency(&mut self, latency: Option<&Distribution<TimeSpan>>) {
         self.latency = latency.cloned();
+        self.takes_no_time = takes_no_time(latency);
     }
 
     /// Cuts it.
@@ -91,5 +101,13 @@ impl<M: Copy> Link<M> {
     pub(super) fn repair(&mut self) -> Vec<M> {
         self.cut = false;
         std::mem::take(&mut self.held)
+    }
+}
+
+fn takes_no_time(latency: Option<&Distribution<TimeSpan>>) -> bool {
+    match latency {
+        None => true,
+        Some(Distribution::Constant(latency)) => latency.0.is_zero(),
+        Some(_) => false,
     }
 }

@@ -11,7 +11,7 @@
 //! process refuses or resets, a cut link holds everything up.
 //!
 //! Reading order: `world` is the loop; `clients` → `path` (with `queue`) → `serve` is a request on its way, over `link`s; `setup` holds
-//! the decisions, `backend` the stations; `probe` and `events` are what happens besides; `agenda`, `lane` and `request` are the
+//! the decisions, `backend` the stations; `probe` and `events` are what happens besides; `agenda`, `ahead`, `lane` and `request` are the
 //! machinery that makes it fast; `tally` is what is told at the end.
 
 use std::{ops::ControlFlow, time::Duration};
@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod agenda;
+mod ahead;
 mod backend;
 mod clients;
 mod events;
@@ -45,6 +46,7 @@ mod tally;
 mod world;
 
 use agenda::Agenda;
+use ahead::Ahead;
 use backend::Backend;
 use clients::Clients;
 use link::Link;
@@ -174,8 +176,7 @@ fn world_of(scenario: &Scenario, seed: Seed) -> World<'_> {
     let end = Instant::START + scenario.duration.0;
     let loads = clients::loads(scenario);
     let load_seed = seed.child("load");
-    let mut schedule = clients::schedule(&loads, load_seed, end);
-    let planned = schedule.next();
+    let schedule = Ahead::new(clients::schedule(&loads, load_seed, end));
     let arrivals = source(&mut agenda, Source::Arrivals);
     let clients: Vec<Clients> = (0_u16..)
         .zip(&loads)
@@ -228,7 +229,6 @@ fn world_of(scenario: &Scenario, seed: Seed) -> World<'_> {
         requests: Slab::default(),
         clients,
         schedule,
-        planned,
         arrivals,
         backends,
         places,
@@ -256,8 +256,7 @@ fn world_of(scenario: &Scenario, seed: Seed) -> World<'_> {
     world.begin_invariants();
     world.put_in_force(config);
     world.plan_sweep();
-    let next = world.planned.map_or(Instant::NEVER, |planned| planned.at);
-    world.agenda.set(world.arrivals, next);
+    world.agenda.set(world.arrivals, world.schedule.due());
     for load in 0..world.clients.len() {
         for user in 0..world.clients[load].users() {
             world.think(load as u16, user, Duration::ZERO);

@@ -16,6 +16,7 @@ use policy::{
 use proxy::engine::{Fault, Side};
 
 use super::{
+    clients::Ending,
     lane::Due,
     link::Direction,
     request::{Kind, Stage, Try},
@@ -157,7 +158,12 @@ impl World<'_> {
             self.agenda.set_last(setup.response.source, at);
         }
         let attempt = self.requests.attempt(slot);
-        self.send(self.endpoint_link(slot), Direction::Up, Message::Request(attempt));
+        let endpoint = self.endpoint_of(slot);
+        let link = self.link_to(endpoint);
+        if self.links[link as usize].is_instant() {
+            return self.endpoint_is_asked(endpoint, attempt);
+        }
+        self.send(link, Direction::Up, Message::Request(attempt));
     }
 
     /// The endpoint has refused a connection.
@@ -402,6 +408,11 @@ impl World<'_> {
             return self.free_if_over(slot);
         }
         let link = u32::from(request.planned.load);
+        if let Message::Answer(_) = message
+            && self.links[link as usize].is_instant()
+        {
+            return self.client_ends(slot, Ending::Answered);
+        }
         self.send(link, Direction::Down, message);
     }
 }

@@ -152,6 +152,9 @@ impl World<'_> {
                     if request.kind == Kind::Head || matches!(status, 204 | 304) {
                         request.bytes = 0;
                     }
+                    if self.links[link as usize].is_instant() {
+                        return self.responded(attempt, status);
+                    }
                     self.send(link, Direction::Down, Message::Response(attempt, status));
                 }
             }
@@ -177,11 +180,14 @@ impl World<'_> {
     }
 
     /// Sessions whose turn has come begin to send.
+    #[inline]
     fn tell_started(&mut self, endpoint: u32) {
-        let backend = &mut self.backends[endpoint as usize];
-        if !backend.is_session() {
-            return;
+        if self.backends[endpoint as usize].is_session() {
+            self.tell_each_started(endpoint);
         }
+    }
+
+    fn tell_each_started(&mut self, endpoint: u32) {
         while let Some(job) = self.backends[endpoint as usize].station.take_started() {
             if let Some(Owner::Request(attempt)) = self.backends[endpoint as usize].owner(job) {
                 self.send(self.link_to(endpoint), Direction::Down, Message::Head(attempt));

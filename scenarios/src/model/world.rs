@@ -7,13 +7,13 @@
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use backend_sim::station::JobId;
-use loadgen::schedule::{MergedSchedule, Planned};
 use policy::{Instant, limit::WaitingRoom};
 use reports::Recorder;
 
 use super::{
     Beat,
     agenda::{Agenda, Next},
+    ahead::Ahead,
     backend::Backend,
     clients::{Clients, Ending},
     link::{Direction, Link, Way},
@@ -120,8 +120,7 @@ pub(super) struct World<'a> {
     pub(super) sources: Vec<Source>,
     pub(super) requests: Slab,
     pub(super) clients: Vec<Clients>,
-    pub(super) schedule: MergedSchedule,
-    pub(super) planned: Option<Planned>,
+    pub(super) schedule: Ahead,
     pub(super) arrivals: u32,
     pub(super) backends: Vec<Backend>,
     /// Their places, by name.
@@ -156,7 +155,7 @@ impl World<'_> {
         &mut self,
         watch: &mut dyn FnMut(Beat) -> ControlFlow<()>,
     ) -> Option<Duration> {
-        while self.planned.is_some() || self.waiting_clients > 0 || self.thinking > 0 {
+        while !self.schedule.is_over() || self.waiting_clients > 0 || self.thinking > 0 {
             let Some((at, next)) = self.agenda.next() else { break };
             self.now = at;
             self.occur(next);

@@ -17,7 +17,7 @@ use crate::{
     generations::Generations,
     interrupt::Interrupt,
     invariants::{self, Invariants, Observer},
-    language::Scenario,
+    language::{Action, Scenario},
     outcome::{Outcome, Validity, Watcher, what_the_load_saw},
     panics,
 };
@@ -180,7 +180,7 @@ async fn perform(
     notes.extend(unfelt.map(|(name, fault)| touched_nobody(name, fault)));
     notes.extend(proxies.with(Generations::notes));
     notes.extend(what_the_load_saw(&ledger));
-    if !proxies.stop(STOP).await {
+    if !proxies.stop(longest_drain(scenario) + STOP).await {
         notes.push("a proxy had not ended its connections when the run was over".to_owned());
     }
     undone.extend(proxies.failed());
@@ -189,6 +189,16 @@ async fn perform(
         invariants.finish(now, ended)
     });
     Ok(Outcome { measurement, invariants, problems, validity, undone, notes, interrupted })
+}
+
+/// How long a proxy of this scenario may take to end what it has begun: a dial into a cut link, say, whose client has left.
+fn longest_drain(scenario: &Scenario) -> Duration {
+    let later = scenario.events.iter().filter_map(|event| match &event.action {
+        Action::Reload { config, .. } => config.as_deref(),
+        _ => None,
+    });
+    let all = later.chain([&scenario.proxy]).map(|config| config.timeouts.drain.0);
+    all.max().unwrap_or_default()
 }
 
 /// What is known of every request, from the clients' side.

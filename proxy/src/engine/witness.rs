@@ -10,7 +10,7 @@
 use std::{fmt, rc::Rc, sync::Arc};
 
 use http1::RequestHead;
-use policy::Instant;
+use policy::{Instant, endpoint::Endpoint};
 
 use super::upstream::UpstreamShared;
 use crate::config::ProxyConfig;
@@ -135,12 +135,15 @@ impl UpstreamShared {
     ///
     /// # Panics
     /// When there is no endpoint at this place.
+    #[inline]
     pub fn standing(&self, place: u32) -> Standing {
+        let endpoint = &self.endpoints.list()[place as usize];
+        if endpoint.is_ready() { Standing::Ready } else { self.standing_out(endpoint) }
+    }
+
+    #[cold]
+    fn standing_out(&self, endpoint: &Endpoint) -> Standing {
         let list = self.endpoints.list();
-        let endpoint = &list[place as usize];
-        if endpoint.is_ready() {
-            return Standing::Ready;
-        }
         let why = match endpoint.ejected_until() {
             _ if endpoint.is_draining() => Out::Draining,
             _ if !endpoint.is_up() => Out::Down,

@@ -36,6 +36,8 @@ pub(super) struct Budget {
     /// The sums of requests in all slices and of retries in the latest window.
     requests: u64,
     retries: u64,
+    /// Requests that are in none of the sums yet.
+    fresh: u64,
     /// Since the beginning.
     all_requests: u64,
     all_retries: u64,
@@ -77,6 +79,7 @@ impl Budget {
             forgets: needed <= MOST,
             requests: 0,
             retries: 0,
+            fresh: 0,
             all_requests: 0,
             all_retries: 0,
         }
@@ -90,8 +93,17 @@ impl Budget {
         }
     }
 
+    /// Puts the requests of the latest slice into the sums.
+    fn gather(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh);
+        self.slices[self.latest].0 += fresh;
+        self.requests += fresh;
+        self.all_requests += fresh;
+    }
+
     #[cold]
     fn turn_far(&mut self, now: u64) {
+        self.gather();
         let passed = (now - self.slice_end) / self.slice + 1;
         let count = self.slices.len();
         for _ in 0..passed.min(count as u64) {
@@ -109,14 +121,13 @@ impl Budget {
     #[inline]
     fn ask(&mut self, now: Instant) {
         self.turn(now);
-        self.slices[self.latest].0 += 1;
-        self.requests += 1;
-        self.all_requests += 1;
+        self.fresh += 1;
     }
 
     /// Counts a retry, and looks at the latest window and at the whole time.
     fn retry(&mut self, now: Instant) -> [Spent; 2] {
         self.turn(now);
+        self.gather();
         self.slices[self.latest].1 += 1;
         self.retries += 1;
         self.all_retries += 1;

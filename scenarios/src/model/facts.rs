@@ -38,6 +38,7 @@ impl World<'_> {
     }
 
     /// A request takes a connection to its endpoint, or dials: only now a second try is one.
+    #[inline]
     pub(super) fn turn(&mut self, slot: u32) {
         let request = &self.requests[slot];
         self.tally.retries += u64::from(request.again);
@@ -53,6 +54,7 @@ impl World<'_> {
     }
 
     /// A request goes out to its endpoint.
+    #[inline]
     pub(super) fn tell_sending(&mut self, slot: u32) {
         let request = &mut self.requests[slot];
         let idempotence = match request.kind {

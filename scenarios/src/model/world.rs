@@ -171,6 +171,7 @@ impl World<'_> {
     }
 
     /// Something happens.
+    #[inline]
     pub(super) fn occur(&mut self, next: Next<Event>) {
         match next {
             Next::Source(source) => self.fire(source),

@@ -366,6 +366,48 @@ fn a_crashed_machine_is_silent_and_answers_by_a_reset_when_it_is_back() {
 }
 
 #[test]
+fn a_host_can_crash_itself_and_another_can_restart_it() {
+    on(latency(100), async |network| {
+        let a = network.add_host("a", ip(1)).unwrap();
+        let b = network.add_host("b", ip(2)).unwrap();
+        let doomed = network.clone();
+        let task = b.spawn(async move {
+            let host = "b".to_owned();
+            doomed.inflict(&NetworkFault::Crash { host, what: Crash::Process }).unwrap();
+            std::future::pending::<()>().await;
+        });
+        assert!(task.unwrap().await.unwrap_err().is_cancelled());
+        assert_eq!(network.hits().tasks_dropped, 1);
+        let saviour = network.clone();
+        let task = a.spawn(async move {
+            saviour.inflict(&NetworkFault::Restart { host: "b".to_owned() }).unwrap();
+        });
+        task.unwrap().await.unwrap();
+        network.clock().sleep(micros(200)).await;
+        assert!(b.spawn(async {}).unwrap().await.is_ok());
+    });
+}
+
+#[test]
+fn a_dial_that_nobody_answers_fails_after_127_seconds() {
+    let settings = TurmoilSettings { dilation: 1, ..TurmoilSettings::default() };
+    let done = Turmoil::run(Seed(1), settings, async |network: Turmoil| {
+        let direct = network.clone();
+        let client = async move |a: TurmoilHost, address| {
+            direct.partition("a", "b").unwrap();
+            let start = at(&a);
+            let error = a.connect(address).await.unwrap_err();
+            assert_eq!((error.kind(), at(&a) - start), (ErrorKind::TimedOut, 127_000_000));
+            direct.repair("a", "b").unwrap();
+            ask(&mut a.connect(address).await.unwrap(), 10).await;
+            assert_eq!(direct.hits().dials_hung, 1);
+        };
+        between(&network, client, echo).await;
+    });
+    done.unwrap();
+}
+
+#[test]
 fn beyond_the_backlog_a_dial_is_tried_again_after_a_second() {
     on(latency(100), async |network| {
         let a = network.add_host("a", ip(1)).unwrap();

@@ -90,9 +90,9 @@ impl Default for TurmoilSettings {
 
 impl TurmoilSettings {
     /// As the default, with finer ticks the shorter a scenario is: of 10 µs up to 10 s, of 100 µs up to 100 s, and of
-    /// 1 ms beyond. A million ticks take 8 s of real time with 3 machines, 35 s with 12 and 160 s with 30 (measured on a
-    /// busy machine of 2026), however little happens in them: who has many hosts wants a smaller `dilation`, or
-    /// fewer `machines`.
+    /// 1 ms beyond. A million ticks take 8 s of real time with 3 machines and 160 s with 30 (measured on a busy
+    /// machine of 2026), however little happens in them: who has many hosts wants a smaller `dilation`, or fewer
+    /// `machines`.
     pub fn lasting(duration: Duration) -> Self {
         let dilation = match duration.as_secs_f64() {
             ..=10.0 => 100,

@@ -342,6 +342,7 @@ fn spend(
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn what_the_budget_grants_is_within_it(
         plan in prop::collection::vec((0_u64..300_000, 0_u32..4, 0_u64..4_000_000), 1..600),

@@ -433,6 +433,21 @@ fn the_page_fetches_nothing_and_runs_nothing() {
 }
 
 #[test]
+fn what_the_proxy_did_is_drawn_where_it_did_something() {
+    let mut suite = small();
+    suite.runs.truncate(1);
+    assert!(!text("index.html", &suite).contains("Retries over time"));
+    let points: Vec<(u64, f64)> = (0..4).map(|n| (n * 1000 * MS, n as f64)).collect();
+    suite.runs[0].measurement.series.insert("retries_rps", "", &points);
+    suite.runs[0].measurement.series.insert("ejections", "", &points[..1]);
+    let page = text("index.html", &suite);
+    assert!(page.contains("<strong>Retries over time</strong>"));
+    assert!(!page.contains("Ejections over time"), "one point is no course");
+    let course = "ci/slow,sim,proxy.balance.strategy=p2c,7,3,retries_rps,,3\n";
+    assert!(text("timeseries.csv", &suite).contains(course));
+}
+
+#[test]
 fn a_picture_stands_alone() {
     let suite = sample::suite(1.0);
     let runs: Vec<_> = suite.runs[1..4].iter().map(|run| ("<b>&".to_owned(), run)).collect();

@@ -1,14 +1,14 @@
 //! What the proxy itself counted: the metrics `proxy.NAME`, `retries` and `ejections`.
 //!
 //! The load generator sees what a client sees; retries, ejections and connections are the proxy's own knowledge. The
-//! counters only ever grow, so they are read at moments (the end of the warm-up, the borders of the phases, the end) and
-//! the difference is what happened between. Their names are those of the proxy's own statistics, and this table is also
+//! counters only ever grow, so they are read at moments (the end of the warm-up, the borders of the phases, at even steps for
+//! the charts over time, the end) and the difference is what happened between. Their names are those of the proxy's own statistics, and this table is also
 //! what a threshold's name is checked against.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use proxy::engine::{Counter, FAULTS, Shared, UpstreamShared, WorkerStats};
-use reports::{Measurement, Unit};
+use reports::{Measurement, RecorderConfig, Unit};
 
 use crate::language::Scenario;
 
@@ -25,6 +25,9 @@ const NAMED: [Named; 7] = [
 ];
 
 const EJECTIONS: &str = "ejections";
+
+/// At most so many points over the time of a run.
+const POINTS: u32 = 120;
 
 /// The names of all counters: `retries`, …, `faults.queue_full`, ….
 pub fn names() -> impl Iterator<Item = String> {
@@ -93,14 +96,20 @@ impl Counters {
 pub struct Readings {
     /// By time since the start; `None` where the time has not come yet.
     at: BTreeMap<Duration, Option<Counters>>,
+    /// From one point of the charts over time to the next.
+    step: Duration,
 }
 
 impl Readings {
-    /// For the warm-up and the phases of a scenario.
+    /// For the warm-up and the phases of a scenario, and its charts over time.
     pub fn new(scenario: &Scenario) -> Self {
         let borders = scenario.phases.values().flat_map(|window| [window.from(), window.to()]);
-        let borders = borders.chain([scenario.warmup.0]).filter(|at| !at.is_zero());
-        Self { at: borders.map(|at| (at, None)).collect() }
+        let length = scenario.duration.0;
+        let interval = RecorderConfig::new(Some(length), scenario.warmup.0).interval;
+        let step = interval.max(length / POINTS);
+        let points = (1..=POINTS).map(|point| step * point).filter(|at| *at <= length);
+        let all = borders.chain([scenario.warmup.0]).chain(points).filter(|at| !at.is_zero());
+        Self { at: all.map(|at| (at, None)).collect(), step }
     }
 
     /// When the next reading is due.
@@ -134,6 +143,7 @@ impl Readings {
             let counted = reading(to).since(&reading(from));
             insert_retries(measurement, &format!("phase.{name}."), counted.retries());
         }
+        self.insert_courses(measurement);
         for name in scenario.load.keys() {
             let prefix = format!("load.{name}.");
             if scenario.load.len() == 1 {
@@ -143,6 +153,34 @@ impl Readings {
                     let why = "the proxy does not know which load a request is of";
                     measurement.metrics.set_absent(format!("{prefix}{metric}"), why);
                 }
+            }
+        }
+    }
+}
+
+/// A course over time, its unit in the name, from what was counted in so many seconds.
+type Course = (&'static str, fn(&Counters, f64) -> f64);
+
+const COURSES: [Course; 2] = [
+    ("retries_rps", |counted, seconds| counted.retries() as f64 / seconds),
+    ("ejections", |counted, _| counted.ejections as f64),
+];
+
+impl Readings {
+    /// Retries and ejections over time, where there are any: each step by its middle.
+    fn insert_courses(&self, measurement: &mut Measurement) {
+        let mut steps = Vec::new();
+        let (mut before, mut from) = (Counters::default(), Duration::ZERO);
+        while let Some(Some(counters)) = self.at.get(&(from + self.step)) {
+            let middle = (from + self.step / 2).as_nanos() as u64;
+            steps.push((middle, counters.clone().since(&before)));
+            (before, from) = (counters.clone(), from + self.step);
+        }
+        for (metric, value) in COURSES {
+            let value = |counted: &Counters| value(counted, self.step.as_secs_f64());
+            let points: Vec<_> = steps.iter().map(|(at, counted)| (*at, value(counted))).collect();
+            if points.iter().any(|(_, value)| *value > 0.0) {
+                measurement.series.insert(metric, "", &points);
             }
         }
     }
@@ -181,14 +219,28 @@ mod tests {
     fn what_is_counted_belongs_to_its_time() {
         let scenario = scenario();
         let mut readings = Readings::new(&scenario);
-        for (at, counters) in [(1, counted(5, 1)), (3, counted(8, 1)), (9, counted(20, 2))] {
-            assert_eq!(readings.next(), Some(Duration::from_secs(at)));
-            readings.take(counters);
+        // Five in each second up to the first, then two, then nothing up to the last second.
+        while let Some(at) = readings.next() {
+            let seconds = at.as_secs_f64();
+            let (early, late) = (seconds.min(1.0) * 5.0, (seconds - 8.0).max(0.0) * 12.0);
+            let middle = if seconds < 2.0 { 0.0 } else { 3.0 };
+            readings.take(counted((early + middle + late) as u64, u64::from(seconds >= 1.0)));
         }
-        assert_eq!(readings.next(), None);
+        let second = |n: u64| reports::record::Slot {
+            from: n * 1_000_000_000,
+            to: (n + 1) * 1_000_000_000,
+            is_warmup: false,
+        };
         let mut measurement = Measurement::empty();
+        measurement.series.slots = (0..9).map(second).collect();
         measurement.metrics.insert("phase.late.requests", 24.0, Unit::Count);
         readings.insert_into(&mut measurement, &scenario, &counted(21, 2));
+        let course = |metric: &str| {
+            let line = measurement.series.line(metric, "").expect("something happened");
+            line.values.iter().map(|value| value.expect("a reading")).collect::<Vec<f64>>()
+        };
+        assert_eq!(course("retries_rps"), [5.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 12.0]);
+        assert_eq!(course("ejections")[..2], [0.25, 0.0]);
         let get = |name: &str| measurement.metrics.get(name);
         assert_eq!(get("retries"), Some(16.0));
         assert_eq!(get("proxy.ejections"), Some(1.0));
@@ -202,7 +254,9 @@ mod tests {
     fn a_run_that_ended_early_is_counted_up_to_there() {
         let scenario = scenario();
         let mut readings = Readings::new(&scenario);
-        readings.take(counted(5, 0));
+        while readings.next().is_some_and(|at| at <= Duration::from_secs(1)) {
+            readings.take(counted(5, 0));
+        }
         let mut measurement = Measurement::empty();
         readings.insert_into(&mut measurement, &scenario, &counted(7, 0));
         assert_eq!(measurement.metrics.get("phase.early.retries"), Some(2.0));

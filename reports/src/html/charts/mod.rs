@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+mod decisions;
 mod endpoints;
 mod outcomes;
 mod overtime;
@@ -51,6 +52,8 @@ pub(crate) fn figures(run: &Run) -> io::Result<Vec<Figure>> {
         overtime::latency(run)?,
         overtime::rates(run)?,
         outcomes::outcomes(run)?,
+        decisions::retries(run)?,
+        decisions::ejections(run)?,
         endpoints::share(run)?,
         endpoints::in_flight(run)?,
     ];

@@ -18,6 +18,6 @@ pub use client::CLIENT_HEADER;
 pub use config::Load;
 pub use ledger::{Failures, Ledger, Sending};
 pub use progress::{Progress, Snapshot};
-pub use run::{Carry, End, MAX_CONNECTIONS, Plan, Share, run, run_from};
+pub use run::{Carry, End, MAX_CONNECTIONS, Plan, Share, run};
 pub use schedule::NamedLoad;
 pub use stop::{Stop, Stopper};

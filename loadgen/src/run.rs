@@ -59,6 +59,8 @@ pub struct Plan {
     pub payload: Option<Bytes>,
     /// Which part of the schedule this thread sends.
     pub share: Share,
+    /// The place of the only load that is sent here, when the others' clients are elsewhere; their ledgers can be merged.
+    pub only: Option<usize>,
 }
 
 /// Whether requests carry their number, work and size in header fields, and answers are checked against them.
@@ -109,27 +111,9 @@ pub async fn run<N: Net>(
     plan: &Plan,
     start: Instant,
     progress: Arc<Progress>,
-    stop: Stop,
-) -> Result<(Ledger, End), Problem> {
-    run_from(std::slice::from_ref(net), plan, start, progress, stop).await
-}
-
-/// The same with clients in several places of one world: the connections of the first load are made on the first of
-/// `nets`, and so on; when there are more loads than places, it begins anew.
-///
-/// # Errors
-/// When a load cannot be sent as it is written; nothing has been sent then.
-///
-/// # Panics
-/// When `nets` is empty.
-pub async fn run_from<N: Net>(
-    nets: &[N],
-    plan: &Plan,
-    start: Instant,
-    progress: Arc<Progress>,
     mut stop: Stop,
 ) -> Result<(Ledger, End), Problem> {
-    let clock = *nets[0].clock();
+    let clock = *net.clock();
     let ready: Vec<Rc<Ready>> = plan
         .loads
         .iter()
@@ -141,7 +125,7 @@ pub async fn run_from<N: Net>(
     let endpoints = recorder.endpoints.iter().enumerate();
     let shared = Rc::new(Shared {
         clock,
-        nets: nets.to_vec(),
+        net: net.clone(),
         address: plan.address,
         start,
         end: plan.duration.map_or(Instant::NEVER, |duration| start + duration),
@@ -160,7 +144,11 @@ pub async fn run_from<N: Net>(
         () = clock.sleep_until(start) => {}
     }
     let mut tasks = JoinSet::new();
+    let here = |index: usize| plan.only.is_none_or(|only| only == index);
     for ((index, load), ready) in plan.loads.iter().enumerate().zip(&ready) {
+        if !here(index) {
+            continue;
+        }
         let until = plan.duration.map_or(Instant::NEVER, |duration| Instant::START + duration);
         if let Some(schedule) = OpenSchedule::new(index as u16, load, plan.seed, until) {
             let most = load.load.max_connections.unwrap_or(MAX_CONNECTIONS);

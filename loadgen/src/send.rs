@@ -31,8 +31,7 @@ use crate::{
 /// What all tasks of a run share.
 pub(crate) struct Shared<N> {
     pub(crate) clock: Clock,
-    /// Where the loads' clients are.
-    pub(crate) nets: Vec<N>,
+    pub(crate) net: N,
     pub(crate) address: SocketAddr,
     pub(crate) start: Instant,
     pub(crate) end: Instant,
@@ -121,7 +120,7 @@ impl<N: Net> Shared<N> {
         let template = &ready.templates[usize::from(planned.template)];
         let bytes_out = Cell::new(0);
         let errand = Errand {
-            net: &self.nets[ready.index % self.nets.len()],
+            net: &self.net,
             address: self.address,
             template,
             planned,

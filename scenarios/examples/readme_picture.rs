@@ -10,6 +10,7 @@ use scenarios::{
     interrupt::Interrupt,
     language::load_paths,
     run::{self, Conduct, Patience, Progress, WorldChoice},
+    sim::Network,
 };
 
 fn main() -> ExitCode {
@@ -26,7 +27,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let conduct = Conduct { patience: Patience::All, again: 2, jobs: NonZeroUsize::MIN };
+    let conduct = Conduct {
+        patience: Patience::All,
+        again: 2,
+        jobs: NonZeroUsize::MIN,
+        network: Network::default(),
+    };
     let progress = Progress::new(planned.len());
     let runs = run::carry_out(&planned, conduct, &Interrupt::never(), &progress).runs;
     let labelled: Vec<(String, &Run)> =

@@ -38,5 +38,6 @@ pub fn plan(scenario: &Scenario, seed: Seed, address: SocketAddr) -> Plan {
         carry: Carry::Work,
         payload: None,
         share: Share::WHOLE,
+        only: None,
     }
 }

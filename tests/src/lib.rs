@@ -113,7 +113,7 @@ impl House {
             recorder,
             carry: Carry::Work,
             payload: None,
-            share: Share::WHOLE,
+            share: Share::WHOLE, only: None,
         }
     }
 

@@ -48,6 +48,7 @@ pub(crate) fn run(
         carry: Carry::Nothing,
         payload,
         share: Share::WHOLE,
+        only: None,
     };
     let (stopper, stop) = Stopper::new();
     let (done, mut results) = mpsc::channel::<Outcome>(threads as usize);

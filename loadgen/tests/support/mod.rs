@@ -218,6 +218,7 @@ pub(crate) fn plan(address: SocketAddr, seconds: Option<f64>, loads: &[NamedLoad
         carry: Carry::Work,
         payload: None,
         share: Share::WHOLE,
+        only: None,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     interrupt::Interrupt,
     language::{Loaded, Setting, load_paths, suite},
     run::{self, Carried, Completion, Conduct, Patience, WorldChoice},
+    sim::Network,
 };
 
 const EXAMPLES: &str = "\
@@ -42,6 +43,10 @@ pub struct RunArgs {
     /// model and live.
     #[arg(long, value_name = "WORLDS")]
     pub world: Option<Worlds>,
+    /// The network of the sim world: memory (ours, exact to the microsecond) or turmoil (an independent simulator, slower
+    /// and coarser, that judges it).
+    #[arg(long, value_name = "NETWORK", default_value_t)]
+    pub network: Network,
     /// The seed, in place of the scenario's own.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -207,7 +212,7 @@ pub fn execute(args: &RunArgs) -> Exit {
     let progress = run::Progress::new(planned.len());
     progress.announce(&planned);
     let patience = if args.fail_fast { Patience::FirstFailure } else { Patience::All };
-    let conduct = Conduct { patience, again: args.again, jobs: args.jobs() };
+    let conduct = Conduct { patience, again: args.again, jobs: args.jobs(), network: args.network };
     let Carried { runs, completion, virtual_elapsed } =
         run::carry_out(&planned, conduct, &interrupt, &progress);
     progress.finish();

@@ -233,7 +233,7 @@ fn perform(
     let outcome = match world {
         World::Sim => {
             let interrupt = bound.interrupt.clone();
-            return sim::run(scenario, seed, &interrupt, bound);
+            return sim::run(scenario, seed, sim::Network::Memory, &interrupt, bound);
         }
         World::Model => model::run_watched(scenario, seed, &mut |beat| {
             bound.looks += 1;

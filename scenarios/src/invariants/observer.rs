@@ -34,6 +34,11 @@ impl Observer {
         Self { invariants: Rc::new(RefCell::new(invariants)), clock }
     }
 
+    /// The same invariants for facts that come in the time of another clock of the same world.
+    pub fn in_time_of(&self, clock: Clock) -> Self {
+        Self { invariants: Rc::clone(&self.invariants), clock }
+    }
+
     /// The witness of one proxy: make another for each one that is started.
     pub fn witness(&self) -> Rc<dyn Witness> {
         let process = self.tell(|invariants, _| invariants.process());

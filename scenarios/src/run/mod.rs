@@ -10,7 +10,7 @@ use std::{num::NonZeroUsize, path::Path, time::Duration};
 use net::Clock;
 use reports::{Run, Suite, Verdict, World};
 
-use crate::interrupt::Interrupt;
+use crate::{interrupt::Interrupt, sim::Network};
 
 mod crew;
 mod host;
@@ -42,6 +42,8 @@ pub struct Conduct {
     pub again: u32,
     /// So many runs in virtual time go on at once.
     pub jobs: NonZeroUsize,
+    /// On which network `sim` runs.
+    pub network: Network,
 }
 
 /// Whether all runs that were planned were carried out.

@@ -56,12 +56,13 @@ fn once(
     let Planned { loaded, variant, world, seed } = *planned;
     let scenario = &variant.scenario;
     let mut run = blank(loaded, variant, world, seed);
+    run.command = repeat::command(planned, conduct.network);
     let refusal = memory::refusal(scenario, world, conduct.jobs, memory::at_hand());
     let outcome = match (refusal, world) {
         (Some(why), _) => Err(why),
         (None, World::Live) => live::run(scenario, seed, interrupt, watcher),
         (None, World::Model) => model_run(scenario, seed, interrupt),
-        (None, World::Sim) => sim::run(scenario, seed, interrupt, watcher),
+        (None, World::Sim) => sim::run(scenario, seed, conduct.network, interrupt, watcher),
     };
     let (mut completion, mut validity) = (Completion::Done, Validity::Valid);
     match outcome {
@@ -81,11 +82,12 @@ fn once(
                 Verdict::Error("interrupted".to_owned())
             } else if !outcome.undone.is_empty() {
                 Verdict::Error(outcome.undone.join("; "))
+            } else if run.broken_invariants().next().is_some() {
+                // Whatever the figures are worth, this is certain.
+                Verdict::Fail
             } else if !outcome.problems.is_empty() {
                 Verdict::Invalid(outcome.problems.join("; "))
-            } else if run.thresholds.iter().all(|threshold| threshold.holds)
-                && run.invariants.iter().all(|invariant| invariant.broken == 0)
-            {
+            } else if run.thresholds.iter().all(|threshold| threshold.holds) {
                 Verdict::Pass
             } else {
                 Verdict::Fail
@@ -130,7 +132,7 @@ fn blank(loaded: &Loaded, variant: &Variant, world: World, seed: u64) -> Run {
         seed,
         duration: scenario.duration.0,
         warmup: scenario.warmup.0,
-        command: repeat::command(loaded, variant, world, seed),
+        command: String::new(),
         verdict: Verdict::Pass,
         notes: Vec::new(),
         thresholds: Vec::new(),

@@ -2,12 +2,18 @@
 
 use reports::World;
 
-use crate::language::{Loaded, Variant};
+use super::Planned;
+use crate::sim::Network;
 
 /// `windtunnel run FILE --world … --seed … --set …`, ready to be pasted into a shell.
-pub(super) fn command(loaded: &Loaded, variant: &Variant, world: World, seed: u64) -> String {
+pub(super) fn command(planned: &Planned<'_>, network: Network) -> String {
+    let Planned { loaded, variant, world, seed } = *planned;
     let path = quote(&loaded.path.display().to_string());
     let mut text = format!("windtunnel run {path} --world {world} --seed {seed}");
+    if world == World::Sim && network != Network::default() {
+        text.push_str(" --network ");
+        text.push_str(network.as_str());
+    }
     let settings = loaded.settings.iter().map(|set| (&set.path, &set.text));
     let cell = variant.cell.iter().map(|(key, value)| (key, value));
     for (key, value) in settings.filter(|(path, _)| *path != "seed").chain(cell) {

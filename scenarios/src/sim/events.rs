@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use net::{Faults, NetworkFault};
+use net::{Faults, NetworkFault, SimulatedNet};
 
 use super::{
     Actors,
@@ -52,10 +52,10 @@ impl Trouble {
 }
 
 /// Does what is to happen now, or says why it cannot be done.
-pub(super) fn perform(
+pub(super) fn perform<N: SimulatedNet>(
     moment: &Moment,
     scenario: &Scenario,
-    actors: &mut Actors,
+    actors: &mut Actors<N>,
 ) -> Result<(), String> {
     let Actors { stage, backends, proxies, trouble, .. } = actors;
     match &moment.action {
@@ -70,26 +70,23 @@ pub(super) fn perform(
                 reload::change(config, moment, told);
             })
         }
-        Action::RestartProxy { down } => {
-            proxies.restart(down.0);
-            Ok(())
-        }
+        Action::RestartProxy { down } => proxies.restart(down.0),
         Action::Partition(target) => {
             let cut = |from, to| vec![NetworkFault::Cut { from, to }];
-            trouble.inflict(&stage.memory, moment, links(target, moment, cut))
+            trouble.inflict(&stage.network, moment, links(target, moment, cut))
         }
         Action::Latency { target, one_way } => {
             let latency =
                 |from, to| vec![NetworkFault::Latency { from, to, latency: one_way.clone() }];
-            trouble.inflict(&stage.memory, moment, links(target, moment, latency))
+            trouble.inflict(&stage.network, moment, links(target, moment, latency))
         }
         Action::Drop { target, probability } => {
             let probability = *probability;
             let loss = |from, to| vec![NetworkFault::Loss { from, to, probability }];
-            trouble.inflict(&stage.memory, moment, links(target, moment, loss))
+            trouble.inflict(&stage.network, moment, links(target, moment, loss))
         }
         Action::Repair(target) => {
-            trouble.look(&stage.memory);
+            trouble.look(&stage.network);
             let own = link(&scenario.network);
             let whole = |from: String, to: String| {
                 let (one, other) = (from.clone(), to.clone());
@@ -104,7 +101,7 @@ pub(super) fn perform(
                 ]
             };
             let faults = links(target, moment, whole);
-            faults.iter().try_for_each(|fault| inflict(&stage.memory, fault))
+            faults.iter().try_for_each(|fault| inflict(&stage.network, fault))
         }
     }
 }

@@ -1,15 +1,24 @@
 //! The `sim` world: the real engine, the real backends and the real load generator on a simulated network, in virtual time.
 //!
-//! Everything runs in one paused runtime on one thread, each party on a host of its own (`stage`); nobody but the
-//! network (`net::memory`) knows that it is not a real one. The same seed gives the same bytes, wherever it
-//! runs and whatever runs beside it. An event happens at its microsecond; an hour in which nothing happens takes no time.
+//! Everything runs on one thread, each party on a host of its own (`stage`); nobody but the network knows that it is not
+//! a real one. The same seed gives the same bytes, wherever it runs and whatever runs beside it. An event happens at its
+//! time; an hour in which nothing happens takes no time. There are two networks ([`Network`]), which have no line in common:
+//! ours, exact to the microsecond, and one by the crate turmoil, which judges it.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, pin::pin, str::FromStr, sync::Arc, time::Duration};
 
-use loadgen::{End, Ledger, Progress, Stopper};
+use loadgen::{End, Ledger, Plan, Progress, Stop, Stopper};
+use net::{
+    Net, SimulatedHost, SimulatedNet,
+    memory::{Memory, MemorySettings},
+    turmoil::{Turmoil, TurmoilSettings},
+};
 use policy::{Instant, Seed};
 use proxy::config::ProxyConfig;
-use tokio::{runtime::Builder, task::LocalSet};
+use tokio::{
+    runtime::Builder,
+    task::{JoinHandle, LocalSet},
+};
 
 use crate::{
     counters::Readings,
@@ -41,11 +50,46 @@ const LOOKS: u32 = 200;
 /// … but no more often than the first and no less often than the second of these.
 const STEP: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(250)];
 
+/// Which simulated network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Ours: event-driven, exact to the microsecond.
+    #[default]
+    Memory,
+    /// By the crate turmoil: in ticks of 10 µs to 1 ms, the coarser the longer the scenario; much slower, and independent.
+    Turmoil,
+}
+
+impl Network {
+    /// Its name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Turmoil => "turmoil",
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::Memory, Self::Turmoil].into_iter().find(|each| each.as_str() == text);
+        known.ok_or_else(|| format!("there is no network `{text}`; write memory or turmoil"))
+    }
+}
+
 /// Who takes part in a run.
-struct Actors {
-    stage: Stage,
-    backends: Backends,
-    proxies: Proxies,
+struct Actors<N: SimulatedNet> {
+    stage: Stage<N>,
+    backends: Backends<N::Host>,
+    proxies: Proxies<N::Host>,
     trouble: Trouble,
 }
 
@@ -56,17 +100,36 @@ struct Actors {
 pub fn run(
     scenario: &Scenario,
     seed: u64,
+    network: Network,
     interrupt: &Interrupt,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, String> {
     let panics = panics::watch();
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|error| format!("no runtime: {error}"))?;
-    let local = LocalSet::new();
-    let outcome = local.block_on(&runtime, perform(scenario, Seed(seed), interrupt, watcher));
+    let seed = Seed(seed);
+    let no_network = |error| format!("no network: {error}");
+    let outcome = match network {
+        Network::Memory => {
+            let runtime = Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .map_err(|error| format!("no runtime: {error}"))?;
+            LocalSet::new().block_on(&runtime, async {
+                let link = stage::link(&scenario.network);
+                let settings =
+                    MemorySettings { epoch: stage::epoch(), link, ..MemorySettings::default() };
+                let memory = Memory::new(seed, settings).map_err(no_network)?;
+                perform(memory, scenario, seed, interrupt, watcher).await
+            })
+        }
+        Network::Turmoil => {
+            let link = stage::link(&scenario.network);
+            let settings = TurmoilSettings::lasting(scenario.duration.0);
+            let settings = TurmoilSettings { epoch: stage::epoch(), link, ..settings };
+            let world = async |turmoil| perform(turmoil, scenario, seed, interrupt, watcher).await;
+            Turmoil::run(seed, settings, world).map_err(no_network).and_then(|outcome| outcome)
+        }
+    };
     // A task that panics takes its connection with it, and nothing else: that must not pass for a network's fault.
     match panics.first() {
         Some(message) => Err(format!("a part of the system panicked: {message}")),
@@ -74,14 +137,15 @@ pub fn run(
     }
 }
 
-async fn perform(
+async fn perform<N: SimulatedNet>(
+    network: N,
     scenario: &Scenario,
     seed: Seed,
     interrupt: &Interrupt,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, String> {
-    let stage = Stage::new(scenario, seed).map_err(|error| format!("no network: {error}"))?;
-    let clock = *stage.memory.clock();
+    let clock = *network.clock();
+    let stage = Stage::new(scenario, network).map_err(|error| format!("no hosts: {error}"))?;
     let backends = Backends::start(scenario, &stage.endpoints, seed.child("backends"))
         .await
         .map_err(|error| format!("the backends could not be started: {error}"))?;
@@ -89,19 +153,14 @@ async fn perform(
     let observer = Observer::new(Invariants::new(scenario, start), clock);
     let config = proxy_config(scenario, &stage);
     let address = config.listen;
-    let proxies =
-        Proxies::start(stage.proxy.clone(), config, seed.child("proxy"), observer.clone())
-            .await
-            .map_err(|error| format!("the proxy could not be started: {error}"))?;
+    let on_host = observer.in_time_of(*stage.proxy.clock());
+    let proxies = Proxies::start(stage.proxy.clone(), config, seed.child("proxy"), on_host)
+        .await
+        .map_err(|error| format!("the proxy could not be started: {error}"))?;
     let (stopper, stop) = Stopper::new();
     let progress = Arc::<Progress>::default();
-    let mut sending = {
-        let plan = crate::load::plan(scenario, seed, address);
-        let (nets, progress) = (stage.loads.clone(), Arc::clone(&progress));
-        tokio::task::spawn_local(async move {
-            loadgen::run_from(&nets, &plan, start, progress, stop).await
-        })
-    };
+    let plan = crate::load::plan(scenario, seed, address);
+    let mut sending = pin!(gather(send(&stage, &plan, start, &progress, &stop)?));
     let mut actors = Actors { stage, backends, proxies, trouble: Trouble::default() };
     let timeline = scenario.timeline();
     let mut moments = timeline.iter().peekable();
@@ -145,9 +204,7 @@ async fn perform(
         }
     }
     let (ended, counters) = sent.ok_or("the load generator never ended")?;
-    let (ledger, end) = ended
-        .map_err(|_| "the load generator died".to_owned())?
-        .map_err(|error| format!("the load could not be sent: {error}"))?;
+    let (ledger, end) = ended?;
     let Actors { stage, backends, proxies, trouble } = actors;
     let mut measurement = match end {
         End::Complete => ledger.recorder.clone().finish(),
@@ -171,8 +228,9 @@ async fn perform(
     });
     let problems = loadgen::validity::problems(&ledger, &measurement);
     let validity = if problems.is_empty() { Validity::Valid } else { Validity::Unreachable };
-    let mut notes = trouble.unfelt(&stage.memory);
-    let unfelt = backends.stop(&clock, STOP).await;
+    let mut notes = trouble.unfelt(&stage.network);
+    let (unfelt, refused) = backends.stop(&clock, STOP).await;
+    undone.extend(refused);
     let unfelt = unfelt.iter();
     // Whoever is refused by a dead endpoint has felt it, but only the proxy knows.
     let unfelt = unfelt
@@ -180,7 +238,7 @@ async fn perform(
     notes.extend(unfelt.map(|(name, fault)| touched_nobody(name, fault)));
     notes.extend(proxies.with(Generations::notes));
     notes.extend(what_the_load_saw(&ledger));
-    if !proxies.stop(longest_drain(scenario) + STOP).await {
+    if !proxies.stop(&clock, longest_drain(scenario) + STOP).await {
         notes.push("a proxy had not ended its connections when the run was over".to_owned());
     }
     undone.extend(proxies.failed());
@@ -189,6 +247,52 @@ async fn perform(
         invariants.finish(now, ended)
     });
     Ok(Outcome { measurement, invariants, problems, validity, undone, notes, interrupted })
+}
+
+/// What one load has come to.
+type Sent = JoinHandle<Result<(Ledger, End), loadgen::config::Problem>>;
+
+/// Starts the clients of every load, each on its host.
+fn send<N: SimulatedNet>(
+    stage: &Stage<N>,
+    plan: &Plan,
+    start: Instant,
+    progress: &Arc<Progress>,
+    stop: &Stop,
+) -> Result<Vec<Sent>, String> {
+    let loads = stage.loads.iter().enumerate();
+    let sending = loads.map(|(place, host)| {
+        let plan = Plan { only: Some(place), ..plan.clone() };
+        let (net, progress, stop) = (host.clone(), Arc::clone(progress), stop.clone());
+        host.spawn(async move { loadgen::run(&net, &plan, start, progress, stop).await })
+    });
+    sending.collect::<Result<_, _>>().map_err(|error| format!("no clients: {error}"))
+}
+
+/// Waits until every load has been sent, and puts together what became of them.
+async fn gather(sending: Vec<Sent>) -> Result<(Ledger, End), String> {
+    let mut gathered: Option<(Ledger, End)> = None;
+    for load in sending {
+        let (ledger, end) = load
+            .await
+            .map_err(|_| "the load generator died".to_owned())?
+            .map_err(|error| format!("the load could not be sent: {error}"))?;
+        gathered = Some(match gathered {
+            None => (ledger, end),
+            Some((mut all, before)) => {
+                all.merge(ledger)?;
+                let end = match (before, end) {
+                    (End::Stopped(a), End::Stopped(b)) => End::Stopped(a.max(b)),
+                    (End::Stopped(at), End::Complete) | (End::Complete, End::Stopped(at)) => {
+                        End::Stopped(at)
+                    }
+                    (End::Complete, End::Complete) => End::Complete,
+                };
+                (all, end)
+            }
+        });
+    }
+    gathered.ok_or_else(|| "there is no load".to_owned())
 }
 
 /// How long a proxy of this scenario may take to end what it has begun: a dial into a cut link, say, whose client has left.
@@ -213,7 +317,7 @@ fn what_clients_saw(observer: &Observer, ledger: &Ledger, progress: loadgen::Sna
     });
 }
 
-fn proxy_config(scenario: &Scenario, stage: &Stage) -> ProxyConfig {
+fn proxy_config<N: SimulatedNet>(scenario: &Scenario, stage: &Stage<N>) -> ProxyConfig {
     let names = scenario.endpoints();
     let told = |name: &String| Some(scenario.told(name, stage.address(name)?));
     ProxyConfig {

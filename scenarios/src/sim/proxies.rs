@@ -6,16 +6,16 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
-use net::{
-    BindOptions, Net,
-    memory::{Host, MemoryListener},
-};
+use net::{BindOptions, Clock, Net, SimulatedHost};
 use policy::Seed;
 use proxy::{
     config::ProxyConfig,
     engine::{Phase, Shared, StartError, State, WorkerArguments, run_worker},
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 use crate::{generations::Generations, invariants::Observer};
 
@@ -23,10 +23,10 @@ use crate::{generations::Generations, invariants::Observer};
 const REBIND: (u32, Duration) = (100, Duration::from_millis(20));
 
 /// The proxy of a run, and those before it.
-pub(super) struct Proxies(Rc<RefCell<Succession>>);
+pub(super) struct Proxies<H>(Rc<RefCell<Succession<H>>>);
 
-struct Succession {
-    host: Host,
+struct Succession<H> {
+    host: H,
     config: ProxyConfig,
     seed: Seed,
     /// What the present one is told; `None` while there is none.
@@ -40,10 +40,10 @@ struct Succession {
     failed: Vec<String>,
 }
 
-impl Proxies {
-    /// Starts the first.
+impl<H: SimulatedHost> Proxies<H> {
+    /// Starts the first. `observer` is to keep the host's time.
     pub(super) async fn start(
-        host: Host,
+        host: H,
         config: ProxyConfig,
         seed: Seed,
         observer: Observer,
@@ -52,9 +52,8 @@ impl Proxies {
         if !problems.is_empty() {
             return Err(StartError::Config(problems));
         }
-        let listener = bind(&host, &config).await?;
         let succession = Rc::new(RefCell::new(Succession {
-            host,
+            host: host.clone(),
             config,
             seed,
             present: None,
@@ -65,7 +64,16 @@ impl Proxies {
             started: 0,
             failed: Vec::new(),
         }));
-        succession.borrow_mut().begin(listener);
+        let (started, starting) = oneshot::channel();
+        let first = Rc::clone(&succession);
+        let starting_up = async move {
+            let (net, config) = (first.borrow().host.clone(), first.borrow().config.clone());
+            let bound = bind(&net, &config).await;
+            drop(started.send(bound.map(|listener| first.borrow_mut().begin(listener))));
+        };
+        drop(host.spawn(starting_up).map_err(StartError::System)?);
+        let died = |_| StartError::System(std::io::ErrorKind::BrokenPipe.into());
+        starting.await.map_err(died)??;
         Ok(Self(succession))
     }
 
@@ -86,11 +94,12 @@ impl Proxies {
     }
 
     /// Lets the proxy drain. The next one is due after `down`; when there is none already, it comes later.
-    pub(super) fn restart(&self, down: Duration) {
+    pub(super) fn restart(&self, down: Duration) -> Result<(), String> {
         let mut succession = self.0.borrow_mut();
         succession.leave();
-        let rising = tokio::task::spawn_local(rise(Rc::clone(&self.0), down));
-        succession.rising = Some(rising);
+        let rising = succession.host.spawn(rise(Rc::clone(&self.0), down));
+        succession.rising = Some(rising.map_err(|error| error.to_string())?);
+        Ok(())
     }
 
     /// What was seen of all of them.
@@ -104,11 +113,11 @@ impl Proxies {
     }
 
     /// Ends them. False when one was not done after `limit`.
-    pub(super) async fn stop(&self, limit: Duration) -> bool {
-        let (clock, running) = {
+    pub(super) async fn stop(&self, clock: &Clock, limit: Duration) -> bool {
+        let running = {
             let mut succession = self.0.borrow_mut();
             succession.leave();
-            (*succession.host.clock(), std::mem::take(&mut succession.running))
+            std::mem::take(&mut succession.running)
         };
         let deadline = clock.now() + limit;
         let mut all = true;
@@ -119,9 +128,9 @@ impl Proxies {
     }
 }
 
-impl Succession {
-    /// The proxy serves what the listener accepts.
-    fn begin(&mut self, listener: MemoryListener) {
+impl<H: SimulatedHost> Succession<H> {
+    /// The proxy serves what the listener accepts. To be called by a task on its host.
+    fn begin(&mut self, listener: <H as Net>::Listener) {
         let shared = Arc::new(Shared::new(1, self.host.clock().now()));
         let (present, state) = watch::channel(State::new(self.config.clone()));
         self.generations.started(Arc::clone(&shared), Arc::clone(&present.borrow().upstream));
@@ -150,7 +159,7 @@ impl Succession {
 }
 
 /// Starts the next proxy when its time has come.
-async fn rise(succession: Rc<RefCell<Succession>>, down: Duration) {
+async fn rise<H: SimulatedHost>(succession: Rc<RefCell<Succession<H>>>, down: Duration) {
     let host = succession.borrow().host.clone();
     host.clock().sleep(down).await;
     for tries in 1.. {
@@ -166,7 +175,7 @@ async fn rise(succession: Rc<RefCell<Succession>>, down: Duration) {
     }
 }
 
-async fn bind(host: &Host, config: &ProxyConfig) -> Result<MemoryListener, StartError> {
+async fn bind<H: Net>(host: &H, config: &ProxyConfig) -> Result<H::Listener, StartError> {
     let options = BindOptions { backlog: config.limits.backlog, ..BindOptions::default() };
     let bound = host.bind(config.listen, options).await;
     bound.map_err(|error| StartError::Bind(config.listen, error))

@@ -10,47 +10,37 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use net::{
-    LinkSettings,
-    memory::{Host, Memory, MemorySettings},
-};
-use policy::Seed;
+use net::{LinkSettings, SimulatedHost, SimulatedNet};
 
 use crate::language::{Network, Scenario};
 
 /// The host's name of the proxy; no endpoint can be called so.
 pub(super) const PROXY: &str = "proxy";
 /// Midnight of the first of January 2026 in UTC, since 1970: the date at which every run begins.
-const EPOCH: Duration = Duration::from_hours(20_454 * 24);
+const SINCE_1970: Duration = Duration::from_hours(20_454 * 24);
 /// Where endpoints listen.
 const PORT: u16 = 8080;
 
 /// All hosts.
-pub(super) struct Stage {
-    pub(super) memory: Memory,
-    pub(super) proxy: Host,
+pub(super) struct Stage<N: SimulatedNet> {
+    pub(super) network: N,
+    pub(super) proxy: N::Host,
     /// By the place of the load.
-    pub(super) loads: Vec<Host>,
+    pub(super) loads: Vec<N::Host>,
     /// Every endpoint that there ever is, by its place.
-    pub(super) endpoints: Vec<Host>,
+    pub(super) endpoints: Vec<N::Host>,
 }
 
-impl Stage {
-    /// The hosts of a scenario. Must be called where `Memory` can be made.
-    pub(super) fn new(scenario: &Scenario, seed: Seed) -> io::Result<Self> {
-        let settings = MemorySettings {
-            epoch: SystemTime::UNIX_EPOCH + EPOCH,
-            link: link(&scenario.network),
-            ..MemorySettings::default()
-        };
-        let memory = Memory::new(seed, settings)?;
-        let proxy = memory.add_host(PROXY, ip(0, 0))?;
+impl<N: SimulatedNet> Stage<N> {
+    /// The hosts of a scenario.
+    pub(super) fn new(scenario: &Scenario, network: N) -> io::Result<Self> {
+        let proxy = network.add_host(PROXY, ip(0, 0))?;
         let loads = scenario.load.keys().zip(0..);
-        let loads = loads.map(|(name, place)| memory.add_host(&load_host(name), ip(1, place)));
+        let loads = loads.map(|(name, place)| network.add_host(&load_host(name), ip(1, place)));
         let loads = loads.collect::<io::Result<_>>()?;
         let endpoints = scenario.all_endpoints().into_iter().zip(0..);
-        let endpoints = endpoints.map(|(name, place)| memory.add_host(&name, ip(2, place)));
-        Ok(Self { proxy, loads, endpoints: endpoints.collect::<io::Result<_>>()?, memory })
+        let endpoints = endpoints.map(|(name, place)| network.add_host(&name, ip(2, place)));
+        Ok(Self { proxy, loads, endpoints: endpoints.collect::<io::Result<_>>()?, network })
     }
 
     /// Where an endpoint listens.
@@ -58,6 +48,11 @@ impl Stage {
         let found = self.endpoints.iter().find(|host| host.name() == endpoint);
         found.map(address_of)
     }
+}
+
+/// The date at which a run begins.
+pub(super) fn epoch() -> SystemTime {
+    SystemTime::UNIX_EPOCH + SINCE_1970
 }
 
 /// What a link carries when nothing is wrong with it.
@@ -77,7 +72,7 @@ pub(super) fn load_host(load: &str) -> String {
 }
 
 /// Where an endpoint listens.
-pub(super) fn address_of(host: &Host) -> SocketAddr {
+pub(super) fn address_of(host: &impl SimulatedHost) -> SocketAddr {
     SocketAddr::new(host.ip(), PORT)
 }
 

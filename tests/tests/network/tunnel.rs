@@ -274,7 +274,7 @@ impl<H: SimulatedHost> House<'_, H> {
             recorder,
             carry: Carry::Work,
             payload: None,
-            share: Share::WHOLE,
+            share: Share::WHOLE, only: None,
         };
         let net = self.client.clone();
         let sending = async move {

@@ -14,7 +14,7 @@ use proxy::{
 };
 use tokio::{
     sync::{oneshot, watch},
-    task::JoinHandle,
+    task::{JoinHandle, LocalSet},
 };
 
 use crate::{generations::Generations, invariants::Observer};
@@ -141,6 +141,8 @@ impl<H: SimulatedHost> Succession<H> {
         let arguments = WorkerArguments { shared, index: 0, state, seed, witness };
         // The proxy's host never crashes, so there is always something to spawn on.
         let worker = run_worker(self.host.clone(), listener, arguments);
+        // A proxy's tasks end with it, as they do where it is a thread: what its drain limit cuts is cut.
+        let worker = async move { LocalSet::new().run_until(worker).await };
         match self.host.spawn(worker) {
             Ok(running) => self.running.push(running),
             Err(error) => self.failed.push(format!("the proxy could not be started: {error}")),

@@ -85,6 +85,7 @@ pub struct Station {
     /// When the next job in service will be finished: moves only with who is served and how fast, not with time, so it is kept.
     due: Instant,
     tells_starts: bool,
+    next: Next,
     /// Nanoseconds of workers' time spent on jobs.
     busy: u64,
     sequence: u64,
@@ -95,6 +96,13 @@ pub struct Station {
     waiting_count: usize,
     started: List,
     done: List,
+}
+
+/// Who of those that wait is served next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Oldest,
+    Newest,
 }
 
 #[derive(Clone, Debug)]
@@ -140,6 +148,7 @@ impl Station {
             lag: 0.0,
             due: Instant::NEVER,
             tells_starts: true,
+            next: Next::Oldest,
             busy: 0,
             sequence: 0,
             slots: Vec::new(),
@@ -155,6 +164,12 @@ impl Station {
     /// The same for whoever never asks [which jobs have begun](Self::take_started): then nobody keeps a list of them.
     pub fn without_starts(layout: Layout) -> Self {
         Self { tells_starts: false, ..Self::new(layout) }
+    }
+
+    /// The same with the waiting room as a stack: who came last is served first. It is no discipline that a backend can be given. Its mean
+    /// response time is that of a queue, so this is what a check of the order in which jobs are served is checked with.
+    pub fn newest_first(self) -> Self {
+        Self { next: Next::Newest, ..self }
     }
 
     /// A job with this service demand (at speed 1) arrives.
@@ -393,7 +408,10 @@ impl Station {
 
     fn start_waiting(&mut self) {
         while self.waiting.head != NONE && self.may_start() {
-            let slot = self.waiting.head;
+            let slot = match self.next {
+                Next::Oldest => self.waiting.head,
+                Next::Newest => self.waiting.tail,
+            };
             self.waiting.unlink(slot, &mut self.slots);
             self.waiting_count -= 1;
             self.start(slot);

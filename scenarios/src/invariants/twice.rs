@@ -5,7 +5,7 @@
 
 use policy::{Instant, retry::Idempotence};
 
-use super::{Invariants, request};
+use super::{Invariants, at, request};
 
 /// A request's bytes begin to go out.
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +40,13 @@ impl Invariants {
     #[cold]
     fn sent_again(&mut self, now: Instant, sending: &Sending, number: Option<u64>) {
         let Sending { configuration, place, idempotence, before } = *sending;
-        let at = self.at(now);
+        // Written out only where one is broken: a retry is no event to allocate for.
+        let start = self.start;
         if idempotence == Idempotence::NonIdempotent {
             let name = self.book.name(configuration, place);
             self.twice.fail(|| {
                 let what = request(number);
+                let at = at(now, start);
                 format!(
                     "{at} {what}, which is not idempotent, went to {name} after {before} sendings"
                 )
@@ -55,6 +57,7 @@ impl Invariants {
         if before >= most {
             let count = before + 1;
             self.limits.fail(|| {
+                let at = at(now, start);
                 format!("{at} {} was sent {count} times, and {most} may be", request(number))
             });
         }

@@ -96,6 +96,11 @@ impl Backend {
         }
     }
 
+    /// The same with what is made of its station.
+    pub(super) fn with_station(self, make: fn(Station) -> Station) -> Self {
+        Self { station: make(self.station), ..self }
+    }
+
     /// The random streams of a request, by its number.
     pub(super) fn draws(&mut self, id: Option<u64>) -> Seed {
         id.map_or_else(

@@ -119,7 +119,8 @@ impl World<'_> {
             agenda.add_source()
         };
         let context = (self.proxy_seed, self.now);
-        self.setups.push(Setup::new(config, self.setups.last(), context, source));
+        let setup = Setup::new(config, self.setups.last(), context, source);
+        self.setups.push(setup.with_balancer(self.parts.balancer));
         self.current = number as usize;
         self.start_checks();
     }

@@ -35,6 +35,7 @@ mod events;
 mod facts;
 mod lane;
 mod link;
+mod parts;
 mod path;
 mod probe;
 mod queue;
@@ -50,6 +51,7 @@ use ahead::Ahead;
 use backend::Backend;
 use clients::Clients;
 use link::Link;
+pub use parts::Parts;
 use request::Slab;
 use setup::endpoint_config;
 use tally::{Failures, Tally};
@@ -100,10 +102,19 @@ pub fn run_watched(
     seed: u64,
     watch: &mut dyn FnMut(Beat) -> ControlFlow<()>,
 ) -> Result<Outcome, String> {
+    run_with(scenario, seed, Parts::default(), watch)
+}
+
+fn run_with(
+    scenario: &Scenario,
+    seed: u64,
+    parts: Parts,
+    watch: &mut dyn FnMut(Beat) -> ControlFlow<()>,
+) -> Result<Outcome, String> {
     if let Some(reason) = cannot(scenario) {
         return Err(reason);
     }
-    let mut world = world_of(scenario, Seed(seed));
+    let mut world = world_of(scenario, Seed(seed), parts);
     let ended = world.run(watch);
     let end = world.counters();
     let recorder = world.recorder.clone();
@@ -166,7 +177,7 @@ fn most_connections(load: &loadgen::Load) -> u64 {
     u64::from(load.users.unwrap_or_else(open))
 }
 
-fn world_of(scenario: &Scenario, seed: Seed) -> World<'_> {
+fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
     let mut agenda = Agenda::new();
     let mut sources = Vec::new();
     let mut source = |agenda: &mut Agenda<world::Event>, what| {
@@ -192,7 +203,8 @@ fn world_of(scenario: &Scenario, seed: Seed) -> World<'_> {
         .filter_map(|(index, name)| {
             let (group, _) = name.rsplit_once('-')?;
             let source = source(&mut agenda, Source::Station(index));
-            Some(Backend::new(name, scenario.backends.get(group)?, backend_seed, source))
+            let backend = scenario.backends.get(group)?;
+            Some(Backend::new(name, backend, backend_seed, source).with_station(parts.station))
         })
         .collect();
     let network = seed.child("network");
@@ -220,6 +232,7 @@ fn world_of(scenario: &Scenario, seed: Seed) -> World<'_> {
     };
     let mut world = World {
         scenario,
+        parts,
         timeline: scenario.timeline(),
         now: Instant::START,
         end,

@@ -187,6 +187,11 @@ impl Setup {
         }
     }
 
+    /// The same with what is made of its balancer.
+    pub(super) fn with_balancer(self, make: fn(Box<dyn Balancer>) -> Box<dyn Balancer>) -> Self {
+        Self { balancer: make(self.balancer), ..self }
+    }
+
     /// Lets the balancer choose among the endpoints that are ready, not in `tried`, and below their limits.
     pub(super) fn pick(&mut self, tried: &[u32], now: Instant) -> Pick {
         let endpoints = &self.shared.endpoints;

@@ -17,6 +17,7 @@ use super::{
     backend::Backend,
     clients::{Clients, Ending},
     link::{Direction, Link, Way},
+    parts::Parts,
     probe::Probe,
     request::{Ref, Slab, Stage, Try},
     setup::Setup,
@@ -111,6 +112,7 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) struct World<'a> {
     pub(super) scenario: &'a Scenario,
+    pub(super) parts: Parts,
     pub(super) timeline: Vec<Moment>,
     pub(super) now: Instant,
     /// When the load ends, and from when on it is measured.

@@ -5,8 +5,8 @@
 //! nothing more can be left out, and what remains is a scenario file that a person can read and everybody can repeat.
 //! (Random tests that shrink: Claessen and Hughes, QuickCheck, 2000; faults on a simulated network: FoundationDB.)
 //!
-//! Reading order: [`draw`] makes timelines from [`values`], and [`heal`] ends them; a [`draft`] makes scenarios of them, as [`text`];
-//! the [`judge`] runs one and says what broke; a [`campaign`] is many of those; [`shrink`] and [`simpler`] make a timeline small,
+//! Reading order: [`draw`] makes timelines from `values`, and [`heal`] ends them; a [`draft`] makes scenarios of them, as `text`;
+//! the [`judge`] runs one and says what broke; a [`campaign`] is many of those; [`shrink`] and `simpler` make a timeline small,
 //! [`reduce`] the scenario around it, [`smallest`] sees to it that it stays the same fault, and a [`finding`] is what is written down.
 
 pub mod campaign;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use loadgen::Ledger;
 use reports::{InvariantResult, Measurement};
 
+use crate::model;
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Outcome {
@@ -22,6 +24,15 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// Whether a person ended it early.
     pub interrupted: bool,
+}
+
+impl From<model::Outcome> for Outcome {
+    /// The model cannot be disturbed, and does all that the scenario says or refuses it.
+    fn from(outcome: model::Outcome) -> Self {
+        let model::Outcome { measurement, invariants, problems, notes, interrupted, .. } = outcome;
+        let (validity, undone) = (Validity::Valid, Vec::new());
+        Self { measurement, invariants, problems, validity, undone, notes, interrupted }
+    }
 }
 
 /// Whether a measurement can be believed.

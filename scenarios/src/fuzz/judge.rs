@@ -22,7 +22,7 @@ use crate::{
     interrupt::{Cord, Interrupt},
     language::Scenario,
     model,
-    outcome::{Outcome, Validity, Watcher},
+    outcome::{Outcome, Watcher},
     panics, sim,
 };
 
@@ -230,26 +230,20 @@ fn perform(
     seed: u64,
     bound: &mut Bound<'_>,
 ) -> Result<Outcome, String> {
-    let outcome = match world {
+    match world {
         World::Sim => {
             let interrupt = bound.interrupt.clone();
-            return sim::run(scenario, seed, sim::Network::Memory, &interrupt, bound);
+            sim::run(scenario, seed, sim::Network::Memory, &interrupt, bound)
         }
-        World::Model => model::run_watched(scenario, seed, &mut |beat| {
-            bound.looks += 1;
-            bound.look(beat.elapsed)
-        })?,
-        World::Live => return Err("on real sockets no run can be repeated".to_owned()),
-    };
-    Ok(Outcome {
-        measurement: outcome.measurement,
-        invariants: outcome.invariants,
-        problems: outcome.problems,
-        validity: Validity::Valid,
-        undone: Vec::new(),
-        notes: outcome.notes,
-        interrupted: outcome.interrupted,
-    })
+        World::Model => {
+            let mut watch = |beat: model::Beat| {
+                bound.looks += 1;
+                bound.look(beat.elapsed)
+            };
+            model::run_watched(scenario, seed, &mut watch).map(Outcome::from)
+        }
+        World::Live => Err("on real sockets no run can be repeated".to_owned()),
+    }
 }
 
 /// What keeps a run from going on for ever.

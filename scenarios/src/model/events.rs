@@ -13,7 +13,10 @@ use super::{
     setup::{Setup, endpoint_config},
     world::{Event, Message, Source, World},
 };
-use crate::language::{Action, Target};
+use crate::{
+    language::{Action, Target},
+    reload,
+};
 
 impl World<'_> {
     /// Does what is to happen now.
@@ -21,20 +24,20 @@ impl World<'_> {
         let moment = self.timeline[index].clone();
         let endpoints: Vec<u32> =
             moment.endpoints.iter().filter_map(|name| self.places.get(name).copied()).collect();
-        match moment.action {
+        match &moment.action {
             Action::Fault { fault, .. } => {
                 for endpoint in endpoints {
-                    self.apply(endpoint, fault);
+                    self.apply(endpoint, *fault);
                 }
             }
             Action::Partition(target) => {
-                for link in self.links_of(&target, &endpoints) {
+                for link in self.links_of(target, &endpoints) {
                     self.links[link as usize].cut();
                     self.links_froze(link);
                 }
             }
             Action::Repair(target) => {
-                for link in self.links_of(&target, &endpoints) {
+                for link in self.links_of(target, &endpoints) {
                     let own = self.scenario.network.latency.clone();
                     let link_state = &mut self.links[link as usize];
                     link_state.set_latency(own.as_ref());
@@ -46,25 +49,16 @@ impl World<'_> {
                 }
             }
             Action::Latency { target, one_way } => {
-                for link in self.links_of(&target, &endpoints) {
-                    self.links[link as usize].set_latency(Some(&one_way));
+                for link in self.links_of(target, &endpoints) {
+                    self.links[link as usize].set_latency(Some(one_way));
                 }
             }
-            Action::Add { .. } => self.reload(|config, world| {
-                let added = endpoints.iter().map(|&endpoint| world.told(endpoint));
-                config.endpoints.extend(added);
-            }),
-            Action::Remove { .. } => self.reload(|config, _| {
-                let goes = |name: &str| moment.endpoints.iter().any(|gone| gone == name);
-                config.endpoints.retain(|endpoint| !goes(&endpoint.name()));
-            }),
-            Action::Reload { config: None, .. } => self.reload(|_, _| {}),
-            Action::Reload { config: Some(new), .. } => self.reload(|config, _| {
-                *config = ProxyConfig {
-                    endpoints: std::mem::take(&mut config.endpoints),
-                    ..(*new).clone()
-                };
-            }),
+            Action::Add { .. } | Action::Remove { .. } | Action::Reload { .. } => {
+                self.reload(|config, world| {
+                    let told = |name: &str| Some(world.told(*world.places.get(name)?));
+                    reload::change(config, &moment, told);
+                });
+            }
             Action::Drop { .. } | Action::RestartProxy { .. } => {
                 self.notes.push(format!(
                     "event at {:?}, {}: the model cannot do this",

@@ -97,21 +97,11 @@ fn once(
     Carried { run, completion, validity }
 }
 
-/// A run of the model; it cannot be disturbed, and does all that the scenario says or refuses it.
 fn model_run(scenario: &Scenario, seed: u64, interrupt: &Interrupt) -> Result<Outcome, String> {
     let mut watch = |_| {
         if interrupt.is_wanted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let outcome = model::run_watched(scenario, seed, &mut watch)?;
-    Ok(Outcome {
-        measurement: outcome.measurement,
-        invariants: outcome.invariants,
-        problems: outcome.problems,
-        validity: Validity::Valid,
-        undone: Vec::new(),
-        notes: outcome.notes,
-        interrupted: outcome.interrupted,
-    })
+    model::run_watched(scenario, seed, &mut watch).map(Outcome::from)
 }
 
 fn judge(scenario: &Scenario, measurement: &Measurement) -> Vec<reports::ThresholdResult> {

@@ -56,7 +56,7 @@ fn two_choices_of_two() {
 #[ignore = "minutes; run by tests/theory/run"]
 fn two_choices_of_a_thousand() {
     // At 0.99 a thousand are not many: simulations elsewhere give 5.48 ± 0.07 for the limit's 5.432.
-    let law = laws::two_choices_of_a_thousand().error(0.02);
+    let law = laws::two_choices_of_a_thousand().error(0.02).of(|system| system.memories(8.0));
     law.holds(&[0.95, 0.99], &seeds());
 }
 

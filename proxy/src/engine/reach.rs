@@ -278,8 +278,10 @@ impl<N: Net> Exchange<'_, N> {
         let counted = Counted::reserve(&upstream.register, index, limit).ok_or(Fault::QueueFull)?;
         self.turn(index);
         let address = upstream.shared.sites[index as usize].address;
-        let limit = self.setup.config.timeouts.connect.0;
-        match self.worker.clock.timeout(limit, self.worker.net.connect(address)).await {
+        let worker = self.worker;
+        let deadline = worker.clock.now() + self.setup.config.timeouts.connect.0;
+        // Nobody dials for a client that has left: it would hold its place at the endpoint for as long as that may take.
+        match self.wait(pin!(worker.net.connect(address)), deadline).await {
             Ok(Ok(stream)) => {
                 self.worker.stats.upstream_connects.add(1);
                 Ok(Connection::new(stream, counted))
@@ -288,7 +290,8 @@ impl<N: Net> Exchange<'_, N> {
                 Err(Fault::ConnectRefused)
             }
             Ok(Err(error)) => Err(Fault::ConnectFailed(error)),
-            Err(_) => Err(Fault::ConnectTimeout),
+            Err(Fault::QueueTimeout) => Err(Fault::ConnectTimeout),
+            Err(fault) => Err(fault),
         }
     }
 

@@ -140,9 +140,6 @@ impl World<'_> {
     fn send_up(&mut self, slot: u32) {
         let request = &mut self.requests[slot];
         request.stage = Stage::Waiting;
-        if request.gone {
-            return self.give_up(slot, Fault::ClientGone);
-        }
         request.body_sent |= request.planned.body > 0;
         self.tell_sending(slot);
         let request = &mut self.requests[slot];
@@ -356,13 +353,14 @@ impl World<'_> {
     pub(super) fn client_gone(&mut self, slot: u32) {
         self.requests[slot].gone = true;
         match self.requests[slot].stage {
-            // A dial is not broken off for it.
-            Stage::Dialling | Stage::Coming | Stage::Connecting | Stage::Done => {}
+            Stage::Dialling | Stage::Coming | Stage::Done => {}
             Stage::Queued => {
                 self.leave_line(slot);
                 self.conclude(slot, Some(Fault::ClientGone));
             }
-            Stage::Waiting | Stage::Streaming => self.give_up(slot, Fault::ClientGone),
+            Stage::Connecting | Stage::Waiting | Stage::Streaming => {
+                self.give_up(slot, Fault::ClientGone);
+            }
         }
     }
 

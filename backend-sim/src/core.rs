@@ -238,8 +238,11 @@ impl Core {
         if cancelled && self.config.kind == Kind::Session {
             // Somebody may have taken the place and waits to be told.
             self.wake_driver();
+        } else if cancelled {
+            // Whoever has taken the place, or shares the speed, may be done before the one that left would have been.
+            self.poke();
         }
-        // The driver may have armed too early now; it looks, finds nothing and arms anew.
+        // Armed too early is nothing: the driver looks, finds nothing and arms anew.
     }
 
     /// Tells those whose jobs are finished or, in sessions, begun.

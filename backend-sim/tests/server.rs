@@ -118,6 +118,21 @@ fn a_client_that_has_gone_takes_its_job_along() {
 }
 
 #[test]
+fn whoever_takes_the_place_of_one_that_has_gone_is_told_in_its_own_time() {
+    for discipline in [Discipline::Fifo, Discipline::ProcessorSharing] {
+        let config = BackendConfig { discipline, ..BackendConfig::default() };
+        with(&config, async |bench| {
+            let (long, short) = (bench.start(1000).await, bench.start(100).await);
+            bench.sleep(50).await;
+            long.abort();
+            // Sharing, it has half of its service behind it when the other one goes: 25 of 50.
+            let end = if discipline == Discipline::Fifo { 150 } else { 125 };
+            assert_eq!(short.await.unwrap().unwrap(), (200, end));
+        });
+    }
+}
+
+#[test]
 fn bodies_are_checked_and_echoed() {
     with(&BackendConfig::default(), async |bench| {
         let post = |id: u64| plain().method(Method::POST).header("windtunnel-id", id);

@@ -117,6 +117,11 @@ impl Readings {
         self.at.iter().find(|(_, reading)| reading.is_none()).map(|(at, _)| *at)
     }
 
+    /// When all readings are due, in order.
+    pub fn moments(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.at.keys().copied()
+    }
+
     /// Takes the reading that is due.
     pub fn take(&mut self, counters: Counters) {
         if let Some(reading) = self.at.values_mut().find(|reading| reading.is_none()) {

@@ -118,7 +118,15 @@ fn a_cut_link_holds_answers_and_lets_dials_hang() {
     let events = event("505ms", "partition = { endpoint = \"web-0\" }")
         + &event("600ms", "repair = { endpoint = \"web-0\" }");
     let measured = run(&(backends(1, "10ms") + &burst(1, "") + &events));
-    expect(&measured, &[("latency.max", 100.0)]);
+    // The answer of 510 ms is sent again after 200 ms, whenever before that the link was repaired …
+    expect(&measured, &[("latency.max", 210.0)]);
+    // … and after 400 ms more when it was not.
+    let measured = run(&(backends(1, "10ms") + &burst(1, "") + &events.replace("600ms", "711ms")));
+    expect(&measured, &[("latency.max", 610.0)]);
+    // A dial waits for a second.
+    let early = events.replace("505ms", "400ms");
+    let measured = run(&(backends(1, "10ms") + &burst(1, "") + &early));
+    expect(&measured, &[("latency.max", 1010.0)]);
     let proxy = "[proxy.timeouts]\nconnect = \"30ms\"\n".to_owned();
     let events = events.replace("505ms", "400ms");
     let measured = run(&(proxy.clone() + &backends(1, "10ms") + &burst(1, "") + &events));

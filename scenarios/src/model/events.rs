@@ -9,7 +9,7 @@ use proxy::config::ProxyConfig;
 
 use super::{
     backend::{Failing, Owner},
-    link::Direction,
+    link::{Direction, next_retry},
     setup::{Setup, endpoint_config},
     world::{Event, Message, Source, World},
 };
@@ -32,7 +32,7 @@ impl World<'_> {
             }
             Action::Partition(target) => {
                 for link in self.links_of(target, &endpoints) {
-                    self.links[link as usize].cut();
+                    self.links[link as usize].cut(self.now);
                     self.links_froze(link);
                 }
             }
@@ -43,8 +43,9 @@ impl World<'_> {
                     link_state.set_latency(own.as_ref());
                     let held = link_state.repair();
                     self.links_froze(link);
-                    for message in held {
-                        self.send(link, direction_of(message), message);
+                    for (since, message) in held {
+                        let at = next_retry(since, self.now, is_dial(message));
+                        self.agenda.plan(at, Event::Again(link, message));
                     }
                 }
             }
@@ -212,8 +213,13 @@ impl World<'_> {
     }
 }
 
+/// Whether a message opens a connection.
+pub(super) fn is_dial(message: Message) -> bool {
+    matches!(message, Message::ClientDial(_) | Message::Dial(_) | Message::ProbeDial(_))
+}
+
 /// Which way a message goes.
-fn direction_of(message: Message) -> Direction {
+pub(super) fn direction_of(message: Message) -> Direction {
     match message {
         Message::ClientDial(_)
         | Message::Ask(_)

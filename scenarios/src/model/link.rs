@@ -2,12 +2,19 @@
 //!
 //! There is a link between the proxy and each endpoint, and one between the proxy and the clients of each load. Each draws the
 //! latency of each direction from a stream of its own. A link that is cut loses nothing: TCP sends again what was not
-//! acknowledged, so what was under way arrives after the repair, one latency later; who dials waits until then, or
-//! gives up. A message takes no time to be put on the wire: the model has no bandwidth.
+//! acknowledged, after pauses that double (RFC 6298), so what was held up goes out at the first of those times after the repair,
+//! and takes its latency once more. A dial is first tried again after a whole second. A message takes no time to be put on the
+//! wire: the model has no bandwidth.
 
 use std::time::Duration;
 
-use policy::{Rng, Seed, distribution::Distribution, quantity::TimeSpan};
+use policy::{Instant, Rng, Seed, distribution::Distribution, quantity::TimeSpan};
+
+/// The first pause before something is sent again, and the longest: as the network in memory has them.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LONGEST_RETRY: Duration = Duration::from_mins(2);
+/// The first pause of a dial.
+const FIRST_DIAL_RETRY: Duration = Duration::from_secs(1);
 
 /// Towards the endpoints or towards the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +31,10 @@ pub(super) struct Link<M> {
     latency: Option<Distribution<TimeSpan>>,
     takes_no_time: bool,
     streams: [Rng; 2],
-    cut: bool,
-    held: Vec<M>,
+    /// Since when it has been cut, if it is.
+    cut: Option<Instant>,
+    /// What it holds up, and since when.
+    held: Vec<(Instant, M)>,
     /// Messages that a cut has held up.
     pub(super) hits: u64,
 }
@@ -46,7 +55,7 @@ impl<M: Copy> Link<M> {
             latency: latency.cloned(),
             takes_no_time: takes_no_time(latency),
             streams: [seed.stream("up"), seed.stream("down")],
-            cut: false,
+            cut: None,
             held: Vec::new(),
             hits: 0,
         }
@@ -54,7 +63,7 @@ impl<M: Copy> Link<M> {
 
     /// Whether what is sent now is there at once, which is then a call and no message.
     pub(super) fn is_instant(&self) -> bool {
-        self.takes_no_time && !self.cut
+        self.takes_no_time && self.cut.is_none()
     }
 
     /// How long a message takes that is sent now.
@@ -72,13 +81,18 @@ impl<M: Copy> Link<M> {
         }
     }
 
-    /// Keeps a message that arrives while the link is cut; false when it is not.
-    pub(super) fn hold(&mut self, message: M) -> bool {
-        if self.cut {
+    /// Keeps a message that is sent at `now` while the link is cut; false when it is not.
+    pub(super) fn hold(&mut self, message: M, now: Instant) -> bool {
+        if self.cut.is_some() {
             self.hits += 1;
-            self.held.push(message);
+            self.held.push((now, message));
         }
-        self.cut
+        self.cut.is_some()
+    }
+
+    /// Keeps a message that was under way when the link was cut; false when it is not.
+    pub(super) fn strand(&mut self, message: M) -> bool {
+        self.cut.is_some_and(|since| self.hold(message, since))
     }
 
     /// From now on messages take so long.
@@ -88,20 +102,31 @@ impl<M: Copy> Link<M> {
     }
 
     /// Cuts it.
-    pub(super) fn cut(&mut self) {
-        self.cut = true;
+    pub(super) fn cut(&mut self, now: Instant) {
+        self.cut.get_or_insert(now);
     }
 
     /// Whether it is cut.
     pub(super) fn is_cut(&self) -> bool {
-        self.cut
+        self.cut.is_some()
     }
 
-    /// Repairs it; what was held is to be sent once more.
-    pub(super) fn repair(&mut self) -> Vec<M> {
-        self.cut = false;
+    /// Repairs it; what was held, and since when, is to be sent once more.
+    pub(super) fn repair(&mut self) -> Vec<(Instant, M)> {
+        self.cut = None;
         std::mem::take(&mut self.held)
     }
+}
+
+/// When what was first sent at `first` in vain is sent again, at `now` or after it.
+pub(super) fn next_retry(first: Instant, now: Instant, is_dial: bool) -> Instant {
+    let mut pause = if is_dial { FIRST_DIAL_RETRY } else { FIRST_RETRY };
+    let mut at = first + pause;
+    while at < now {
+        pause = (pause * 2).min(LONGEST_RETRY);
+        at += pause;
+    }
+    at
 }
 
 fn takes_no_time(latency: Option<&Distribution<TimeSpan>>) -> bool {
@@ -109,5 +134,32 @@ fn takes_no_time(latency: Option<&Distribution<TimeSpan>>) -> bool {
         None => true,
         Some(Distribution::Constant(latency)) => latency.0.is_zero(),
         Some(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_held_up_is_sent_again_after_doubling_pauses() {
+        let at = |millis| Instant::START + Duration::from_millis(millis);
+        for (now, expected) in [(0, 200), (200, 200), (201, 600), (601, 1400), (1401, 3000)] {
+            assert_eq!(next_retry(at(0), at(now), false), at(expected), "at {now} ms");
+        }
+        assert_eq!(next_retry(at(500), at(500), true), at(1500));
+        assert_eq!(next_retry(at(500), at(1501), true), at(3500));
+    }
+
+    #[test]
+    fn what_was_under_way_when_the_link_was_cut_is_held_since_then() {
+        let at = |millis| Instant::START + Duration::from_millis(millis);
+        let mut link = Link::new(None, Seed(1));
+        assert!(!link.hold('a', at(1)) && !link.strand('a'));
+        link.cut(at(2));
+        link.cut(at(3));
+        assert!(!link.is_instant() && link.strand('b') && link.hold('c', at(4)));
+        assert_eq!(link.repair(), [(at(2), 'b'), (at(4), 'c')]);
+        assert!(link.is_instant() && link.repair().is_empty());
     }
 }

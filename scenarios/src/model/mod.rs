@@ -264,7 +264,7 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         invariants: Invariants::new(scenario, Instant::START),
     };
     // What happens at the same moment happens in this order: readings, events, then what they are about.
-    world.plan_reading();
+    world.plan_readings();
     world.plan_events();
     world.begin_invariants();
     world.put_in_force(config);

@@ -16,6 +16,7 @@ use super::{
     ahead::Ahead,
     backend::Backend,
     clients::{Clients, Ending},
+    events::{direction_of, is_dial},
     link::{Direction, Link, Way},
     parts::Parts,
     probe::Probe,
@@ -77,6 +78,8 @@ pub(super) enum Message {
 pub(super) enum Event {
     /// A message arrives.
     Arrives(u32, Message),
+    /// A message is sent again that a cut had held up.
+    Again(u32, Message),
     /// A user has thought.
     Thought { load: u16, user: u32 },
     /// An event of the scenario.
@@ -198,10 +201,12 @@ impl World<'_> {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Arrives(link, message) => {
-                if !self.links[link as usize].hold(message) {
+                // The first packet of a dial that is on its way is past the cut: its answer is held up.
+                if is_dial(message) || !self.links[link as usize].strand(message) {
                     self.deliver(link, message);
                 }
             }
+            Event::Again(link, message) => self.send(link, direction_of(message), message),
             Event::Thought { load, user } => self.ask(load, user),
             Event::Moment(index) => self.perform(index as usize),
             Event::Reading => self.read_counters(),
@@ -225,11 +230,13 @@ impl World<'_> {
     /// Sends a message over a link.
     pub(super) fn send(&mut self, link: u32, direction: Direction, message: Message) {
         let way = &mut self.links[link as usize];
+        if way.hold(message, self.now) {
+            return;
+        }
         match way.way(direction) {
             Way::After(latency) => {
                 self.agenda.plan(self.now + latency, Event::Arrives(link, message));
             }
-            Way::Now if way.hold(message) => {}
             Way::Now => self.deliver(link, message),
         }
     }
@@ -297,14 +304,12 @@ impl World<'_> {
     fn read_counters(&mut self) {
         let counters = self.counters();
         self.readings.take(counters);
-        self.plan_reading();
     }
 
-    /// Plans the next reading.
-    pub(super) fn plan_reading(&mut self) {
-        if let Some(at) = self.readings.next() {
-            let at = (Instant::START + at).max(self.now);
-            self.agenda.plan(at, Event::Reading);
+    /// Plans all readings.
+    pub(super) fn plan_readings(&mut self) {
+        for at in self.readings.moments() {
+            self.agenda.plan(Instant::START + at, Event::Reading);
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backend_sim::{
     BackendConfig, FaultHits,
-    config::{FaultConfig, Kind},
+    config::{FaultConfig, Kind, SessionFormat},
     station::{JobId, Station},
 };
 use policy::{Instant, Seed, distribution::Distribution};
@@ -138,12 +138,19 @@ impl Backend {
         }
     }
 
+    /// The bytes of an answer with this status instead of service: one that says that it succeeded looks like it.
+    pub(super) fn failure_size(&self, status: u16, size: Option<u64>, draws: Seed) -> u64 {
+        if status == 200 { self.size(size, draws) } else { FAILURE }
+    }
+
     /// What a session of this length sends: a piece at once, and one each `every` while it lasts.
     pub(super) fn session_bytes(&self, lasts: Duration) -> u64 {
         let session = self.config.session();
         let every = session.every.0.as_nanos().max(1);
         let pieces = lasts.as_nanos().div_ceil(every).max(1);
-        session.size.0.saturating_mul(u64::try_from(pieces).unwrap_or(u64::MAX))
+        let pieces = u64::try_from(pieces).unwrap_or(u64::MAX);
+        let frames = if session.format == SessionFormat::Sse { event_frames(pieces) } else { 0 };
+        session.size.0.saturating_mul(pieces).saturating_add(frames)
     }
 
     pub(super) fn is_session(&self) -> bool {
@@ -176,6 +183,17 @@ impl Backend {
     }
 }
 
+/// The bytes around the data of so many server-sent events, which are numbered from 0.
+fn event_frames(events: u64) -> u64 {
+    let mut digits = events;
+    let mut longer = 10;
+    while longer < events {
+        digits = digits.saturating_add(events - longer);
+        longer = longer.saturating_mul(10);
+    }
+    digits.saturating_add(events.saturating_mul("id: \ndata: \n\n".len() as u64))
+}
+
 /// What goes wrong with a request by the configuration. All three are drawn always, so that one fault shifts no other.
 pub(super) fn misfortune(faults: &FaultConfig, draws: Seed) -> Misfortune {
     if faults.is_none() {
@@ -199,4 +217,17 @@ pub(super) fn misfortune(faults: &FaultConfig, draws: Seed) -> Misfortune {
         delay -= share.probability;
     }
     Misfortune::Nothing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_framed_as_the_backend_does_it() {
+        for events in [0, 1, 9, 10, 11, 100, 101, 1234] {
+            let frames = (0..events).map(|number| format!("id: {number}\ndata: \n\n").len() as u64);
+            assert_eq!(event_frames(events), frames.sum::<u64>(), "{events} events");
+        }
+    }
 }

@@ -98,13 +98,17 @@ impl World<'_> {
             && draws.stream("fail").chance(how.probability)
         {
             backend.hits.fail += 1;
-            return self.answer(endpoint, owner, how.status, FAILURE);
+            let bytes = backend.failure_size(how.status, wish.size, draws);
+            return self.answer(endpoint, owner, how.status, bytes);
         }
         let mut work = backend.service(wish.work, draws);
         match misfortune(&backend.config.faults, draws) {
             Misfortune::Nothing => {}
             Misfortune::Delay(more) => work = work.saturating_add(more),
-            Misfortune::Status(status) => return self.answer(endpoint, owner, status, FAILURE),
+            Misfortune::Status(status) => {
+                let bytes = backend.failure_size(status, wish.size, draws);
+                return self.answer(endpoint, owner, status, bytes);
+            }
             Misfortune::Reset => {
                 let link = self.link_to(endpoint);
                 let message = match owner {

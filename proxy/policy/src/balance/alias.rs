@@ -8,7 +8,7 @@
 use crate::{Rng, endpoint::View};
 
 /// A sampler over the candidates of a view.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sampler {
     generation: Option<u64>,
     /// The sum of the weights: the height of each column.
@@ -27,16 +27,6 @@ struct Column {
 }
 
 impl Sampler {
-    pub(super) fn new() -> Self {
-        Self {
-            generation: None,
-            height: 0,
-            columns: Vec::new(),
-            below: Vec::new(),
-            above: Vec::new(),
-        }
-    }
-
     /// Draws one of the candidates by weight; the view must have some.
     pub(super) fn draw(&mut self, view: &View<'_>, rng: &mut Rng) -> u32 {
         if self.generation != Some(view.generation) {

@@ -19,8 +19,14 @@ use crate::{
 
 mod alias;
 mod config;
+pub mod first;
+pub mod join_idle_queue;
+mod latency;
 pub mod least_connections;
+pub mod least_request;
+pub mod least_time;
 pub mod p2c;
+pub mod peak_ewma;
 pub mod random;
 pub mod round_robin;
 
@@ -149,6 +155,16 @@ strategies! {
     LeastConnections = least_connections,
     /// The less loaded of a few that are drawn at random.
     P2c = p2c,
+    /// Envoy's: two choices, or a schedule by weight and load.
+    LeastRequest = least_request,
+    /// The faster of two by response time × requests in flight.
+    PeakEwma = peak_ewma,
+    /// The fastest of all by response time × requests in flight.
+    LeastTime = least_time,
+    /// One that is idle, or any.
+    JoinIdleQueue = join_idle_queue,
+    /// The first that has room.
+    First = first,
 }
 
 impl Strategy {

@@ -46,7 +46,7 @@ pub const INFO: StrategyInfo = StrategyInfo {
     ],
 };
 
-const MAX_CHOICES: usize = 16;
+pub(super) const MAX_CHOICES: usize = 16;
 const SPARE_DRAWS: usize = 16;
 
 /// The parameters of `p2c`.
@@ -68,7 +68,13 @@ impl Default for Config {
 
 impl Parameters for Config {
     fn build(&self) -> Box<dyn Balancer> {
-        Box::new(PowerOfChoices::new(self))
+        Box::new(PowerOfChoices {
+            draws: if self.replacement {
+                Draws::with_replacement(self.choices)
+            } else {
+                Draws::distinct(self.choices)
+            },
+        })
     }
 
     fn problem(&self) -> Option<(&'static str, String)> {
@@ -77,55 +83,57 @@ impl Parameters for Config {
     }
 }
 
+/// Endpoints drawn at random for one request after another, in proportion to their weights.
 #[derive(Debug)]
-struct PowerOfChoices {
+pub(super) struct Draws {
     choices: usize,
     replacement: bool,
     sampler: Sampler,
-    drawn: Drawn,
+    drawn: [u32; MAX_CHOICES],
 }
 
-/// What was drawn for the request at hand.
-#[derive(Debug, Default)]
-struct Drawn {
-    indices: [u32; MAX_CHOICES],
-    len: usize,
-}
-
-impl Drawn {
-    fn contains(&self, index: u32) -> bool {
-        self.indices[..self.len].contains(&index)
-    }
-
-    fn push(&mut self, index: u32) {
-        self.indices[self.len] = index;
-        self.len += 1;
-    }
-}
-
-impl PowerOfChoices {
-    fn new(config: &Config) -> Self {
+impl Draws {
+    /// So many different ones; all, where there are no more candidates than that.
+    pub(super) fn distinct(choices: u32) -> Self {
         Self {
-            choices: (config.choices as usize).clamp(1, MAX_CHOICES),
-            replacement: config.replacement,
-            sampler: Sampler::new(),
-            drawn: Drawn::default(),
+            choices: (choices as usize).clamp(1, MAX_CHOICES),
+            replacement: false,
+            sampler: Sampler::default(),
+            drawn: [0; MAX_CHOICES],
         }
     }
 
-    fn draw(&mut self, view: &View<'_>, rng: &mut Rng) {
-        self.drawn.len = 0;
+    /// So many, of which some may be the same.
+    pub(super) fn with_replacement(choices: u32) -> Self {
+        Self { replacement: true, ..Self::distinct(choices) }
+    }
+
+    /// Draws for a request among those that may be taken. Nothing comes of it where all that are drawn are full or tried, or
+    /// where no more candidates are there than distinct choices: then all are to be compared.
+    pub(super) fn draw(&mut self, view: &View<'_>, rng: &mut Rng) -> &[u32] {
+        let all = !self.replacement && view.ready.len() <= self.choices;
+        if all || view.ready.is_empty() {
+            return &[];
+        }
+        let mut len = 0;
         for _ in 0..self.choices + SPARE_DRAWS {
             let index = self.sampler.draw(view, rng);
-            let again = !self.replacement && self.drawn.contains(index);
+            let again = !self.replacement && self.drawn[..len].contains(&index);
             if !again && view.may_take(index) {
-                self.drawn.push(index);
-                if self.drawn.len == self.choices {
+                self.drawn[len] = index;
+                len += 1;
+                if len == self.choices {
                     break;
                 }
             }
         }
+        &self.drawn[..len]
     }
+}
+
+#[derive(Debug)]
+struct PowerOfChoices {
+    draws: Draws,
 }
 
 impl Balancer for PowerOfChoices {
@@ -134,15 +142,8 @@ impl Balancer for PowerOfChoices {
     }
 
     fn pick(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<u32> {
-        if view.ready.is_empty() {
-            return None;
-        }
-        if !self.replacement && view.ready.len() <= self.choices {
-            return least_loaded(view, rng);
-        }
-        self.draw(view, rng);
         let mut best: Option<(u32, Load)> = None;
-        for &index in &self.drawn.indices[..self.drawn.len] {
+        for &index in self.draws.draw(view, rng) {
             let load = view.endpoints[index as usize].load();
             if best.is_none_or(|(_, least)| load.compare(least).is_lt()) {
                 best = Some((index, load));
@@ -173,12 +174,11 @@ mod tests {
             prop_assert!(endpoints.list()[full].try_begin());
             let mut candidates = Candidates::new(0.5);
             candidates.refresh(&endpoints);
-            let (mut rng, mut balancer) = (Seed(seed).rng(), PowerOfChoices::new(&Config { choices, replacement: false }));
+            let (mut rng, mut draws) = (Seed(seed).rng(), Draws::distinct(choices));
             let tried = [(seed % 20) as u32];
             for _ in 0..50 {
                 let view = candidates.view(&endpoints, &tried, Instant::START);
-                balancer.draw(&view, &mut rng);
-                let drawn = &balancer.drawn.indices[..balancer.drawn.len];
+                let drawn = draws.draw(&view, &mut rng);
                 for (i, index) in drawn.iter().enumerate() {
                     prop_assert!(view.may_take(*index) && !drawn[..i].contains(index));
                 }

@@ -28,14 +28,14 @@ pub struct Config {}
 
 impl Parameters for Config {
     fn build(&self) -> Box<dyn Balancer> {
-        Box::new(Random { sampler: Sampler::new() })
+        Box::new(Random::default())
     }
 }
 
 const DRAWS: usize = 16;
 
-#[derive(Debug)]
-struct Random {
+#[derive(Debug, Default)]
+pub(super) struct Random {
     sampler: Sampler,
 }
 

@@ -116,7 +116,9 @@ fn different(index: usize) -> u32 {
 fn line(name: &str, weights: &str, make: impl Fn(usize) -> Bench) {
     let figures: Vec<f64> = SIZES.iter().map(|&size| make(size).measure()).collect();
     print!("{name:<20} {weights:<10}");
-    figures.iter().for_each(|figure| print!(" {figure:>10.0}"));
+    for figure in &figures {
+        print!(" {figure:>10.0}");
+    }
     let picks = 1e3 / figures[0];
     println!(" {:>9.1} {picks:>10.1}", figures[SIZES.len() - 1] / figures[0]);
 }
@@ -125,7 +127,9 @@ fn main() {
     let part = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     println!("Nanoseconds a request, by number of endpoints.\n");
     print!("{:<20} {:<10}", "STRATEGY", "WEIGHTS");
-    SIZES.iter().for_each(|size| print!(" {size:>10}"));
+    for size in SIZES {
+        print!(" {size:>10}");
+    }
     println!(" {:>9} {:>10}", "BY 10", "M/s AT 10");
     line("(only a draw)", "equal", |size| {
         Bench::new(Box::new(OnlyADraw), std::iter::repeat_n(1, size))

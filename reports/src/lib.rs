@@ -21,6 +21,7 @@ pub mod markdown;
 pub mod metrics;
 pub mod record;
 pub mod run;
+pub mod statistics;
 pub mod terminal;
 
 pub use agreement::{Agreement, agreements};

@@ -87,14 +87,14 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
     let WorkerArguments { shared, index, mut state, seed, witness } = arguments;
     let seed = seed.child("worker").nth(index as u64);
     let workers = shared.stats.len() as u32;
-    let now = net.clock().now();
-    let setup_of = |state: &State, now| {
+    let clock = *net.clock();
+    let setup_of = |state: &State| {
         let State { config, upstream, .. } = state;
         let watched = witness.as_ref().map(|witness| Watched::new(witness, config));
-        Setup::new(Arc::clone(config), Arc::clone(upstream), workers, seed, now, watched)
+        Setup::new(Arc::clone(config), Arc::clone(upstream), workers, seed, clock, watched)
     };
     let first = state.borrow_and_update().clone();
-    let worker = Rc::new(Worker::new(net, shared, index, setup_of(&first, now)));
+    let worker = Rc::new(Worker::new(net, shared, index, setup_of(&first)));
     let accepting = spawn_local(accept(Rc::clone(&worker), listener));
     let sweeping = spawn_local(sweep(Rc::clone(&worker)));
     watch_endpoints(&worker, &first, seed);
@@ -103,7 +103,7 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
         if next.phase == Phase::Draining {
             break;
         }
-        worker.replace(setup_of(&next, worker.clock.now()));
+        worker.replace(setup_of(&next));
         watch_endpoints(&worker, &next, seed);
     }
     accepting.abort();

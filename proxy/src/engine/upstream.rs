@@ -14,6 +14,7 @@ use std::{
     },
 };
 
+use net::Clock;
 use policy::{
     Instant, Rng, Seed,
     balance::Balancer,
@@ -119,6 +120,7 @@ pub(crate) struct Upstream<S> {
     balancer: RefCell<Box<dyn Balancer>>,
     candidates: RefCell<Candidates>,
     rng: RefCell<Rng>,
+    clock: Clock,
 }
 
 /// What a balancer's choice came to.
@@ -138,11 +140,11 @@ impl<S> Upstream<S> {
         config: Arc<ProxyConfig>,
         workers: u32,
         seed: Seed,
-        now: Instant,
+        clock: Clock,
         watched: Option<Watched>,
     ) -> Self {
         Self {
-            budget: RefCell::new(RetryBudget::new(&config.retry, workers, now)),
+            budget: RefCell::new(RetryBudget::new(&config.retry, workers, clock.now())),
             pool: Pool::new(&shared, &config),
             balancer: RefCell::new(config.balance.strategy.build()),
             candidates: RefCell::new(Candidates::new(config.balance.panic_threshold)),
@@ -150,6 +152,7 @@ impl<S> Upstream<S> {
             register: Rc::new(Register { shared: Arc::clone(&shared), watched }),
             shared,
             config,
+            clock,
         }
     }
 
@@ -243,10 +246,11 @@ impl<S> Lease<S> {
 }
 
 impl<S> Drop for Lease<S> {
-    /// A request whose task was dropped says nothing about the endpoint.
+    /// A request whose task was dropped says nothing of the endpoint but how long it has not answered: a client that goes
+    /// because nothing comes is dropped so, and a balancer that goes by response times must hear of it.
     fn drop(&mut self) {
         if !self.given_back {
-            self.give_back(Outcome::Cancelled, self.begun);
+            self.give_back(Outcome::Cancelled, self.upstream.clock.now());
         }
     }
 }

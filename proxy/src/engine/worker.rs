@@ -71,7 +71,7 @@ impl<S> Setup<S> {
         shared: Arc<UpstreamShared>,
         workers: u32,
         seed: Seed,
-        now: Instant,
+        clock: Clock,
         watched: Option<Watched>,
     ) -> Self {
         let limits = Limits {
@@ -88,7 +88,7 @@ impl<S> Setup<S> {
                 Arc::clone(&config),
                 workers,
                 seed,
-                now,
+                clock,
                 watched,
             )),
             config,

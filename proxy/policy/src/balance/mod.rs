@@ -20,15 +20,24 @@ use crate::{
 mod alias;
 mod config;
 pub mod first;
+pub mod hash;
+pub mod ip_hash;
 pub mod join_idle_queue;
+pub mod key;
 mod latency;
 pub mod least_connections;
 pub mod least_request;
 pub mod least_time;
+pub mod maglev;
+mod members;
 pub mod p2c;
 pub mod peak_ewma;
 pub mod random;
+pub mod rendezvous;
+pub mod ring;
 pub mod round_robin;
+
+pub use key::Key;
 
 /// A balancing strategy at work, for one worker and one upstream.
 pub trait Balancer: fmt::Debug + Send {
@@ -77,6 +86,11 @@ trait Parameters {
     /// One worker's balancer for one upstream.
     fn build(&self) -> Box<dyn Balancer>;
 
+    /// What of a request it chooses by, if it does.
+    fn key(&self) -> Option<&Key> {
+        None
+    }
+
     /// What is impossible about the parameters: the field below `balance`, and what it must be.
     fn problem(&self) -> Option<(&'static str, String)> {
         None
@@ -115,6 +129,12 @@ macro_rules! strategies {
             /// One worker's balancer for one upstream.
             pub fn build(&self) -> Box<dyn Balancer> {
                 match self { $(Self::$variant(config) => config.build(),)* }
+            }
+
+            /// What of a request it chooses by, if it does: whoever picks must then show it
+            /// [the request's](crate::View::with_key).
+            pub fn key(&self) -> Option<&Key> {
+                match self { $(Self::$variant(config) => config.key(),)* }
             }
 
             /// What is impossible about the parameters: the field below `balance`, and what it must be.
@@ -165,6 +185,16 @@ strategies! {
     JoinIdleQueue = join_idle_queue,
     /// The first that has room.
     First = first,
+    /// By the client's address.
+    IpHash = ip_hash,
+    /// By the hash of a key.
+    Hash = hash,
+    /// By a key, on a ring.
+    Ring = ring,
+    /// By a key, in a table.
+    Maglev = maglev,
+    /// By a key, the highest lot.
+    Rendezvous = rendezvous,
 }
 
 impl Strategy {

@@ -96,6 +96,11 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
+    /// The same for a request with this key.
+    pub fn with_key(self, key: Option<u64>) -> Self {
+        Self { key, ..self }
+    }
+
     /// Whether this endpoint was not tried for the request yet and is below its limit.
     pub fn may_take(&self, index: u32) -> bool {
         !self.tried.contains(&index)

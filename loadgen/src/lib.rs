@@ -14,7 +14,7 @@ mod send;
 mod stop;
 pub mod validity;
 
-pub use client::CLIENT_HEADER;
+pub use client::{CLIENT_HEADER, Text};
 pub use config::Load;
 pub use ledger::{Failures, Ledger, Sending};
 pub use progress::{Progress, Snapshot};

@@ -10,6 +10,7 @@ mod connection;
 mod fault;
 mod pool;
 mod template;
+mod text;
 mod wire;
 
 pub(crate) use connection::{Errand, Traffic, exchange};
@@ -17,3 +18,4 @@ pub(crate) use fault::Ending;
 pub(crate) use pool::{Pool, Seat};
 pub use template::CLIENT_HEADER;
 pub(crate) use template::{Template, Told};
+pub use text::Text;

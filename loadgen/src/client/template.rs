@@ -3,13 +3,13 @@
 //! What does not change is made once: method, fixed path, header values. What changes is written into a path with holes
 //! and a few numbers.
 
-use std::{cell::Cell, fmt::Write as _, rc::Rc};
+use std::{cell::Cell, rc::Rc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use policy::work::{ID_HEADER, Pattern, SIZE_HEADER, WORK_HEADER};
 
-use super::{body::RequestBody, check::Expected};
+use super::{body::RequestBody, check::Expected, text::Text};
 use crate::{
     config::{self, Connections, Problem},
     schedule::{Planned, trace::TraceRequests},
@@ -38,6 +38,8 @@ pub(crate) struct Template {
     method: Method,
     path: Path,
     headers: HeaderMap,
+    /// Those whose values have holes.
+    filled: Vec<(HeaderName, Text)>,
     told: Told,
     payload: Option<Bytes>,
     expect: Vec<u16>,
@@ -46,14 +48,7 @@ pub(crate) struct Template {
 #[derive(Debug)]
 enum Path {
     Fixed(Uri),
-    Holes(Vec<Piece>),
-}
-
-#[derive(Debug)]
-enum Piece {
-    Text(String),
-    Key,
-    Client,
+    Holes(Text),
 }
 
 /// A request, and what must be known of it once hyper has it.
@@ -82,18 +77,24 @@ impl Template {
             .map_err(|error| Problem::new("method", error.to_string()))?;
         let mut headers = HeaderMap::with_capacity(request.headers.len() + 8);
         headers.insert(header::HOST, host.clone());
+        let mut filled = Vec::new();
         for (name, value) in &request.headers {
             let bad = |what: String| Problem::new(format!("headers.{name}"), what);
             let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|e| bad(e.to_string()))?;
+            let text = Text::new(value);
             let value = HeaderValue::from_str(value).map_err(|e| bad(e.to_string()))?;
-            headers.insert(parsed, value);
+            if text.is_fixed() {
+                headers.insert(parsed, value);
+            } else {
+                filled.push((parsed, text));
+            }
         }
         if connections == Connections::PerRequest {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let path = Path::new(&request.path)?;
         let expect = request.expect.clone();
-        Ok(Self { method, path, headers, told, payload, expect })
+        Ok(Self { method, path, headers, filled, told, payload, expect })
     }
 
     /// The request of the schedule.
@@ -123,9 +124,17 @@ impl Template {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
-        headers.reserve(self.headers.len() + 4);
+        headers.reserve(self.headers.len() + self.filled.len() + 4);
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
+        }
+        for (name, text) in &self.filled {
+            let mut value = String::with_capacity(64);
+            text.fill(planned, &mut value);
+            // Checked with the configuration: numbers in the holes keep it a value.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name.clone(), value);
+            }
         }
         if self.told.work {
             headers.insert(ID, HeaderValue::from(planned.id));
@@ -160,42 +169,20 @@ impl Path {
                 .map_err(|error: http::uri::InvalidUri| Problem::new("path", error.to_string()))?;
             return Ok(Self::Fixed(uri));
         }
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some(open) = rest.find('{') {
-            pieces.push(Piece::Text(rest[..open].to_owned()));
-            rest = &rest[open..];
-            if let Some(tail) = rest.strip_prefix("{key}") {
-                pieces.push(Piece::Key);
-                rest = tail;
-            } else if let Some(tail) = rest.strip_prefix("{client}") {
-                pieces.push(Piece::Client);
-                rest = tail;
-            } else {
-                return Err(Problem::new(
-                    "path",
-                    "may have {key} and {client} in it, nothing else",
-                ));
-            }
+        let plain = text.replace("{key}", "").replace("{client}", "");
+        if plain.contains('{') {
+            return Err(Problem::new("path", "may have {key} and {client} in it, nothing else"));
         }
-        pieces.push(Piece::Text(rest.to_owned()));
-        Ok(Self::Holes(pieces))
+        Ok(Self::Holes(Text::new(text)))
     }
 
     fn fill(&self, planned: &Planned) -> Uri {
-        let pieces = match self {
+        let holes = match self {
             Self::Fixed(uri) => return uri.clone(),
-            Self::Holes(pieces) => pieces,
+            Self::Holes(holes) => holes,
         };
         let mut text = String::with_capacity(64);
-        for piece in pieces {
-            // Writing to a String does not fail.
-            let _ = match piece {
-                Piece::Text(fixed) => text.write_str(fixed),
-                Piece::Key => write!(text, "{}", planned.key),
-                Piece::Client => write!(text, "{}", planned.client),
-            };
-        }
+        holes.fill(planned, &mut text);
         // Checked with the configuration: numbers in the holes keep it a path.
         Uri::from_maybe_shared(Bytes::from(text)).unwrap_or_default()
     }

@@ -1,7 +1,7 @@
 //! What is asked for, as a scenario states it.
 //!
 //! A template with holes: the key (which item: real traffic favours a few, hence Zipf), the sizes of both bodies and the
-//! work are drawn for each request. The path may name `{key}` and `{client}`.
+//! work are drawn for each request. The path and the values of fields may name `{key}` and `{client}`.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub struct Request {
     /// The work, which a simulated backend obeys; the backend's `service` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Distribution<TimeSpan>>,
-    /// More header fields.
+    /// More header fields; `{key}` and `{client}` are filled in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// The statuses that count as ok; every 2xx and 3xx by default.
@@ -151,8 +151,14 @@ impl Request {
                 "must be a path as it stands in a URL: no blanks and no `#`; write %20 for a blank",
             ));
         }
-        (self.path.contains("{key}") && self.key.is_none())
-            .then(|| Problem::new("key", "is missing: the path has `{key}` in it"))
+        if self.key.is_some() {
+            return None;
+        }
+        if self.path.contains("{key}") {
+            return Some(Problem::new("key", "is missing: the path has `{key}` in it"));
+        }
+        let (name, _) = self.headers.iter().find(|(_, value)| value.contains("{key}"))?;
+        Some(Problem::new("key", format!("is missing: the field `{name}` has `{{key}}` in it")))
     }
 }
 

@@ -3,7 +3,12 @@
 //! `X-Forwarded-*` and `Forwarded` say who the client is, and anybody can write them: they are believed only from
 //! the peers that are named here, and replaced when anybody else sends them (RFC 7239, section 8.1).
 
-use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -45,6 +50,24 @@ impl ForwardingConfig {
         self.trusted.iter().any(|cidr| cidr.contains(peer))
     }
 
+    /// Who the client is that `peer` speaks for: the last address in its `X-Forwarded-For` (all fields of that name, in their order)
+    /// that is not itself trusted; `peer`, if that is not trusted or names nobody.
+    pub fn client<'a>(&self, peer: IpAddr, said: impl Iterator<Item = &'a [u8]>) -> IpAddr {
+        if !self.trusts(peer) {
+            return peer;
+        }
+        let mut client = None;
+        for entry in said.flat_map(|value| value.split(|byte| *byte == b',')) {
+            client = match address(entry) {
+                // Whoever stands to the left of what cannot be read is nobody's word.
+                None => None,
+                Some(address) if self.trusts(address) => client.or(Some(address)),
+                other => other,
+            };
+        }
+        client.unwrap_or(peer)
+    }
+
     pub(super) fn pseudonym_is_token(&self) -> bool {
         !self.pseudonym.is_empty()
             && self
@@ -52,6 +75,13 @@ impl ForwardingConfig {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
     }
+}
+
+/// An address as it stands in `X-Forwarded-For`, maybe with a port.
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(entry.trim_ascii()).ok()?;
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port)
 }
 
 /// Which `Host` the endpoint sees.
@@ -140,6 +170,28 @@ impl JsonSchema for Cidr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_client_is_the_last_whom_nobody_trusts() {
+        let trusted = ["10.0.0.0/8", "::1"].map(|range| range.parse().expect(range));
+        let config = ForwardingConfig { trusted: trusted.to_vec(), ..ForwardingConfig::default() };
+        for (peer, said, client) in [
+            ("192.0.2.1", vec!["198.51.100.7"], "192.0.2.1"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+            ("10.0.0.1", vec!["198.51.100.7"], "198.51.100.7"),
+            ("10.0.0.1", vec!["203.0.113.9, 198.51.100.7, 10.0.0.2"], "198.51.100.7"),
+            ("10.0.0.1", vec!["203.0.113.9", "198.51.100.7", "10.0.0.2"], "198.51.100.7"),
+            ("::1", vec!["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", vec!["203.0.113.9, unknown, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", vec!["203.0.113.9, unknown"], "10.0.0.1"),
+            ("10.0.0.1", vec!["[2001:db8::1]:80"], "2001:db8::1"),
+            ("10.0.0.1", vec!["203.0.113.9:1234"], "203.0.113.9"),
+        ] {
+            let peer = peer.parse().expect(peer);
+            let found = config.client(peer, said.iter().map(|value| value.as_bytes()));
+            assert_eq!(found.to_string(), client, "{said:?}");
+        }
+    }
 
     #[test]
     fn ranges_hold_what_they_should() {

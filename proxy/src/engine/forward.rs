@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use http1::{FieldRef, Framing, Name, RequestHead, ResponseHead, Version, encode};
 
+use policy::balance::key::{Asked, Key};
+
 use super::relay::Encoding;
 use crate::config::{ForwardingConfig, HostHeader};
 
@@ -22,6 +24,7 @@ pub(crate) struct Signature {
 /// Who the client is, made once for a connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
+    address: IpAddr,
     text: Box<str>,
     bracketed: bool,
     /// Whether its own word on who the client is counts.
@@ -52,10 +55,21 @@ impl Signature {
     pub(crate) fn peer(&self, address: SocketAddr) -> Peer {
         let ip = address.ip().to_canonical();
         Peer {
+            address: ip,
             text: ip.to_string().into_boxed_str(),
             bracketed: matches!(ip, IpAddr::V6(_)),
             trusted: self.config.trusts(ip),
         }
+    }
+
+    /// What is chosen by when an endpoint is chosen by `key`; nothing if the request has no such part.
+    pub(crate) fn key(&self, key: &Key, head: &RequestHead, peer: &Peer) -> Option<u64> {
+        let address = match key {
+            Key::Address => self.config.client(peer.address, head.get_all(Name::XForwardedFor)),
+            _ => peer.address,
+        };
+        let fields = head.fields().map(|field| (field.name, field.value));
+        key.of(Asked { address, target: head.target(), fields })
     }
 
     /// The protocol that the client may upgrade to and asks for, if any. Not with a body: it would have to pass before

@@ -144,7 +144,10 @@ impl<N: Net> Exchange<'_, N> {
     fn pick(&self) -> Option<Result<Lease<N::Stream>, Fault>> {
         let now = self.worker.clock.now();
         let upstream = &self.setup.upstream;
-        match upstream.pick(&self.pad.tried, now) {
+        let key = upstream.config.balance.strategy.key();
+        let key =
+            key.and_then(|key| self.setup.signature.key(key, &self.pad.request, &self.client.peer));
+        match upstream.pick(&self.pad.tried, now, key) {
             Pick::Taken(index) => Some(Ok(Lease::new(upstream, index, now))),
             Pick::None => Some(Err(Fault::NoEndpoint)),
             Pick::AllFull => None,

@@ -164,14 +164,14 @@ impl<S> Upstream<S> {
     }
 
     /// Lets the balancer choose among the endpoints that are ready, not in `tried`, and below their limits.
-    pub(crate) fn pick(&self, tried: &[u32], now: Instant) -> Pick {
+    pub(crate) fn pick(&self, tried: &[u32], now: Instant, key: Option<u64>) -> Pick {
         let endpoints = &self.shared.endpoints;
         if now >= endpoints.next_return() {
             outlier::expire(endpoints, now);
         }
         let mut candidates = self.candidates.borrow_mut();
         candidates.refresh(endpoints);
-        let view = candidates.view(endpoints, tried, now);
+        let view = candidates.view(endpoints, tried, now).with_key(key);
         let mut balancer = self.balancer.borrow_mut();
         let mut rng = self.rng.borrow_mut();
         // Another worker may take the last place between the choice and the count: then choose again.

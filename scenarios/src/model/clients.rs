@@ -15,6 +15,7 @@ use loadgen::{
 use policy::{Instant, Seed};
 use reports::{FailClass, Outcome, Sample};
 
+use super::letter::Letter;
 use super::{
     lane::{Due, Lane},
     link::Direction,
@@ -45,6 +46,7 @@ pub(super) struct Clients {
     pub(super) offered: u64,
     pub(super) dropped: u64,
     pub(super) is_open: bool,
+    pub(super) letter: Letter,
 }
 
 /// What matters of a request's template.
@@ -111,6 +113,7 @@ impl Clients {
             offered: 0,
             dropped: 0,
             is_open: load.arrivals.is_some(),
+            letter: Letter::new(index, load),
         }
     }
 

@@ -34,6 +34,7 @@ mod clients;
 mod events;
 mod facts;
 mod lane;
+mod letter;
 mod link;
 mod parts;
 mod path;

@@ -36,6 +36,13 @@ impl World<'_> {
             return self.conclude(slot, Some(Fault::ClientGone));
         }
         request.begun = self.now;
+        let config = &self.setups[self.current].config;
+        let clients = &mut self.clients[usize::from(request.planned.load)];
+        request.key = config
+            .balance
+            .strategy
+            .key()
+            .and_then(|key| clients.letter.key(key, &config.forwarding, &request.planned));
         self.invariants.asked(self.now, request.setup);
         self.setups[self.current].budget.on_request(self.now);
         self.reach(slot);
@@ -51,7 +58,7 @@ impl World<'_> {
                 return self.wait_in_line(slot);
             }
             let setup = &mut self.setups[request.setup as usize];
-            match setup.pick(&request.tried, self.now) {
+            match setup.pick(&request.tried, self.now, request.key) {
                 Pick::AllFull => return self.wait_in_line(slot),
                 Pick::None => return self.nobody(slot),
                 Pick::Taken(index) if self.leased(slot, index) => return,

@@ -77,6 +77,8 @@ pub(super) struct Request {
     pub(super) begun: Instant,
     pub(super) sendings: u32,
     pub(super) retries: u32,
+    /// What its endpoint is chosen by, if by anything.
+    pub(super) key: Option<u64>,
     pub(super) tried: Vec<u32>,
     pub(super) last: Option<Fault>,
     /// What the client is told: status, bytes, and who answered.
@@ -155,6 +157,7 @@ impl Slab {
                 begun: sent,
                 sendings: 0,
                 retries: 0,
+                key: None,
                 tried: Vec::new(),
                 last: None,
                 status: 0,

@@ -193,13 +193,13 @@ impl Setup {
     }
 
     /// Lets the balancer choose among the endpoints that are ready, not in `tried`, and below their limits.
-    pub(super) fn pick(&mut self, tried: &[u32], now: Instant) -> Pick {
+    pub(super) fn pick(&mut self, tried: &[u32], now: Instant, key: Option<u64>) -> Pick {
         let endpoints = &self.shared.endpoints;
         if now >= endpoints.next_return() {
             outlier::expire(endpoints, now);
         }
         self.candidates.refresh(endpoints);
-        let view = self.candidates.view(endpoints, tried, now);
+        let view = self.candidates.view(endpoints, tried, now).with_key(key);
         if let Some(index) = self.balancer.pick(&view, &mut self.rng)
             && endpoints.list()[index as usize].try_begin()
         {

@@ -5,6 +5,7 @@
 //! asked for, and the [`cli`] is one file a command.
 
 pub mod cli;
+pub mod compare;
 pub mod counters;
 pub mod felt;
 pub mod fuzz;

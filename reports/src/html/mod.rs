@@ -6,7 +6,7 @@
 //! came from a scenario file is escaped by the template. Nothing in it depends on the clock or the
 //! machine (that is `manifest.json`'s), so the same runs give the same page.
 
-mod charts;
+pub(crate) mod charts;
 mod held;
 mod page;
 pub mod picture;

@@ -4,6 +4,7 @@
 //! Colours only where a terminal is looking and `NO_COLOR` is not set.
 
 mod check;
+mod compare;
 mod descriptors;
 pub mod exit;
 mod fuzz;
@@ -54,6 +55,8 @@ Exit codes:
 enum Command {
     /// Run scenarios, and write a report.
     Run(run::RunArgs),
+    /// Compare the variants of a scenario, with the same seeds for each: what is best, by how much, and how sure that is.
+    Compare(compare::CompareArgs),
     /// Look for a timeline of events that breaks a scenario, and make it as small as it gets.
     Fuzz(fuzz::FuzzArgs),
     /// Check scenarios without running them: what is wrong where, or what would run.
@@ -76,6 +79,7 @@ pub fn main() -> Exit {
     };
     match cli.command {
         Command::Run(args) => run::execute(&args),
+        Command::Compare(args) => compare::execute(&args),
         Command::Fuzz(args) => fuzz::execute(&args),
         Command::Check(args) => check::execute(&args, Style::of_stdout(), Style::of_stderr()),
         Command::Schema => schema::execute(),

@@ -16,11 +16,22 @@ use reports::{Run, Verdict, World};
 use super::Planned;
 use crate::outcome::Watcher;
 
+/// Which runs get a line when they have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lines {
+    /// Every run: nobody sees the bar.
+    All,
+    /// Those that do not pass.
+    NotPassed,
+    /// None.
+    None,
+}
+
 /// The progress of a suite, on standard error.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
-    lines: bool,
+    lines: Lines,
     done: AtomicUsize,
     total: usize,
 }
@@ -37,7 +48,17 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸─"));
         }
-        Self { bar, lines: !terminal, done: AtomicUsize::new(0), total }
+        let lines = if terminal { Lines::NotPassed } else { Lines::All };
+        Self { bar, lines, done: AtomicUsize::new(0), total }
+    }
+
+    /// For so many runs that are compared and not judged: no line a run, and the bar shows the time left.
+    pub fn of_comparison(total: usize) -> Self {
+        let progress = Self { lines: Lines::None, ..Self::new(total) };
+        if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {eta} left  {msg}") {
+            progress.bar.set_style(style.progress_chars("━╸─"));
+        }
+        progress
     }
 
     /// From now on the bar is about runs in virtual time, so much of it in all.
@@ -115,10 +136,10 @@ impl Watching<'_> {
         let Progress { bar, lines, done, total } = self.progress;
         let done = done.fetch_add(1, Relaxed) + 1;
         let word = run.verdict.as_str();
-        if *lines {
+        if *lines == Lines::All {
             let requests = run.measurement.metrics.get("requests").unwrap_or(0.0);
             eprintln!("[{done}/{total}] {word:<7} {} ({requests} requests)", run.title());
-        } else if run.verdict != Verdict::Pass {
+        } else if *lines == Lines::NotPassed && run.verdict != Verdict::Pass {
             bar.suspend(|| eprintln!("{word:<7} {}", run.title()));
         }
     }

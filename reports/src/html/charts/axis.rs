@@ -79,6 +79,24 @@ impl Axis {
         Axis { scale: Scale::Linear, from: 0.0, to: count * step, ticks }
     }
 
+    /// Ratios around 1, logarithmic.
+    pub(super) fn ratios(least: f64, most: f64) -> Axis {
+        let (least, most) = (least.clamp(1e-9, 0.95), most.clamp(1.05, 1e9));
+        let decades = -9..=9;
+        let fine: &[f64] = match most / least {
+            span if span < 1.5 => &[1.0, 1.1, 1.2, 7.0, 8.0, 9.0],
+            span if span < 12.0 => &[1.0, 2.0, 5.0],
+            _ => &[1.0],
+        };
+        let steps = decades.flat_map(|d| fine.iter().map(move |m| m * 10_f64.powi(d)));
+        let steps: Vec<f64> = steps.map(|v| format!("{v:.9}").parse().unwrap_or(v)).collect();
+        let from = steps.iter().rev().copied().find(|v| *v <= least).unwrap_or(least);
+        let to = steps.iter().copied().find(|v| *v >= most).unwrap_or(most);
+        let ticks = steps.into_iter().filter(|v| (from..=to).contains(v));
+        let ticks = ticks.map(|v| (v, format!("{} ×", format::significant(v, 3)))).collect();
+        Axis { scale: Scale::Log, from, to, ticks }
+    }
+
     /// Times in milliseconds: logarithmic where they span much, else linear from zero.
     pub(super) fn times(least: f64, most: f64) -> Axis {
         let most = if most > 0.0 { most } else { 1.0 };

@@ -105,7 +105,8 @@ pub(super) fn in_flight(run: &Run) -> io::Result<Option<Figure>> {
     Ok(Some(Figure { title, caption, svg, legend }))
 }
 
-fn shorten(name: &str, most: usize) -> String {
+/// The end of a name that is longer than `most`.
+pub(super) fn shorten(name: &str, most: usize) -> String {
     if name.chars().count() <= most {
         return name.to_owned();
     }

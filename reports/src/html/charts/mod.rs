@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+mod compare;
 mod decisions;
 mod endpoints;
 mod outcomes;
@@ -13,6 +14,7 @@ mod overtime;
 mod spectrum;
 
 pub(crate) use canvas::{Ink, escape};
+pub(crate) use compare::compared;
 pub(crate) use spectrum::overlay;
 
 use crate::run::Run;

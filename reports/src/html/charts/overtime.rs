@@ -19,7 +19,7 @@ const NUMBERED: usize = 12;
 const DRAWN: usize = 60;
 
 /// Seconds since the start of the run, and the value there.
-type Course = Vec<(f64, Option<f64>)>;
+pub(super) type Course = Vec<(f64, Option<f64>)>;
 
 /// Draws what every chart over time has behind its lines.
 pub(super) fn backdrop(canvas: &Canvas<'_>, run: &Run) -> Stroke {
@@ -54,7 +54,7 @@ pub(super) fn time_axis(run: &Run) -> Axis {
 }
 
 /// A percentile over time: (middle of the intervals joined, milliseconds).
-fn percentile(intervals: &[Interval], quantile: f64) -> Course {
+pub(super) fn percentile(intervals: &[Interval], quantile: f64) -> Course {
     let mut points = Vec::new();
     let mut joined: Option<(u64, hdrhistogram::Histogram<u32>)> = None;
     for interval in intervals {

@@ -4,7 +4,8 @@
 
 use super::axis::Axis;
 use super::canvas::{Layout, draw};
-use super::{COLOURS, Figure, Ink, Legend};
+use super::compare::ink;
+use super::{COLOURS, Figure, Legend};
 use crate::record::Distribution;
 use crate::run::Run;
 use std::fmt::Write as _;
@@ -42,7 +43,8 @@ pub(crate) fn overlay(runs: &[(String, &Run)]) -> io::Result<Option<Figure>> {
     spectrum("Latency by percentile, compared", caption, &curves, &[])
 }
 
-fn spectrum(
+/// Curves of distributions, each in its own colour; beyond the last colour in grey.
+pub(super) fn spectrum(
     title: &'static str,
     caption: String,
     curves: &[(&str, &Distribution)],
@@ -65,14 +67,14 @@ fn spectrum(
         for (index, (_, points)) in curves.iter().enumerate() {
             let points: Vec<_> = points.iter().map(|(q, ms)| (*q, Some(*ms))).collect();
             let width = widths.get(index).copied().unwrap_or(2.0);
-            canvas.line(&points, Ink::Series(index as u8), width)?;
+            canvas.line(&points, ink(index), width)?;
         }
         Ok(())
     })?;
     let legend = curves
         .iter()
         .enumerate()
-        .map(|(index, (label, _))| Legend::new(*label, Ink::Series(index as u8), "line"))
+        .map(|(index, (label, _))| Legend::new(*label, ink(index), "line"))
         .collect();
     Ok(Some(Figure { title, caption, svg, legend }))
 }

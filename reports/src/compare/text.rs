@@ -1,0 +1,86 @@
+//! The comparison on a terminal: a table, the noise floor, and a sentence.
+
+use super::{Contrast, Variant, sentence};
+use crate::format;
+use std::fmt::Write as _;
+
+/// What stands in the table, for terminal and page alike.
+pub(super) fn table(contrast: &Contrast<'_>) -> (Vec<String>, Vec<Vec<String>>) {
+    let to = contrast.slow.as_deref().unwrap_or("the busiest");
+    let head = vec![
+        "variant".to_owned(),
+        contrast.metric.clone(),
+        "ratio (95 % interval)".to_owned(),
+        "p, Holm".to_owned(),
+        "verdict".to_owned(),
+        "mean".to_owned(),
+        "success".to_owned(),
+        format!("to {to}"),
+        "imbalance".to_owned(),
+    ];
+    let rows = contrast.variants.iter().map(|variant| row(contrast, variant));
+    (head, rows.collect())
+}
+
+fn row(contrast: &Contrast<'_>, variant: &Variant<'_>) -> Vec<String> {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+    let of = |name: &str| crate::statistics::median(&super::figures(&variant.runs, name));
+    let judged = variant.judged.as_ref();
+    vec![
+        variant.label.clone(),
+        or_none(variant.median.map(|value| format::metric(value, contrast.unit))),
+        judged.map_or("1".to_owned(), |judged| sentence::ratio(&judged.comparison)),
+        judged.map_or("–".to_owned(), |judged| sentence::p(judged.corrected)),
+        judged.map_or("baseline", |judged| judged.verdict.as_str()).to_owned(),
+        or_none(of("latency.mean").map(format::time)),
+        or_none(of("success_ratio").map(format::percent)),
+        or_none(variant.quality.share.map(format::percent)),
+        or_none(variant.quality.imbalance.map(|value| format::significant(value, 3))),
+    ]
+}
+
+/// What the A/A runs showed, in a sentence.
+pub fn noise(contrast: &Contrast<'_>) -> String {
+    let base = &contrast.variants[contrast.baseline].label;
+    let again = &contrast.again;
+    if again.comparison.pairs < 2 {
+        return "No noise floor: it takes two A/A pairs at least.".to_owned();
+    }
+    format!(
+        "Noise floor ±{} %: {base} against itself with other seeds, {} A/A pairs, came to {}.",
+        format::significant(again.floor.percent(), 2),
+        again.comparison.pairs,
+        sentence::ratio(&again.comparison)
+    )
+}
+
+/// The whole, for a terminal.
+pub fn summary(contrast: &Contrast<'_>) -> String {
+    let (head, rows) = table(contrast);
+    let wide = |column: usize| {
+        let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(wide).collect();
+    let mut text = String::new();
+    for row in [&head].into_iter().chain(&rows) {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let _ = if column == 0 {
+                write!(line, "{cell:<width$}")
+            } else {
+                write!(line, "  {cell:>width$}")
+            };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    let seeds = contrast.seeds();
+    let _ = write!(
+        text,
+        "\nMedians over {seeds} seeds, the same for every variant. {}\n{}",
+        noise(contrast),
+        sentence(contrast)
+    );
+    text
+}

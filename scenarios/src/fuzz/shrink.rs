@@ -232,13 +232,15 @@ mod tests {
     }
 
     proptest! {
+        // Few of the timelines that are drawn crash something and heal it.
+        #![proptest_config(ProptestConfig { max_global_rejects: 65_536, ..ProptestConfig::default() })]
+
         #[test]
-        fn what_is_found_breaks_and_is_no_longer(seed: u64, wanted in 0_usize..14) {
-            let wanted = ["slow", "fail", "crash", "restart", "hang", "restore", "partition", "repair", "latency", "drop",
-                "add", "remove", "reload", "restart_proxy"][wanted];
+        fn what_is_found_breaks_and_is_no_longer(seed: u64, wanted: prop::sample::Index) {
             let start = drawn(seed);
+            prop_assume!(!start.is_empty());
+            let wanted = start[wanted.index(start.len())].action.name();
             let breaks = |events: &Vec<Event>| kinds(events).contains(&wanted);
-            prop_assume!(breaks(&start));
             let (found, _) = shrunk(start, breaks);
             prop_assert_eq!(kinds(&found), vec![wanted]);
             prop_assert_eq!(found[0].at, TimeSpan::default());

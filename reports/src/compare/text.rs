@@ -2,6 +2,7 @@
 
 use super::{Contrast, Variant, sentence};
 use crate::format;
+use crate::statistics::NoiseFloor;
 use std::fmt::Write as _;
 
 /// What stands in the table, for terminal and page alike.
@@ -46,8 +47,13 @@ pub fn noise(contrast: &Contrast<'_>) -> String {
     if again.comparison.pairs < 2 {
         return "No noise floor: it takes two A/A pairs at least.".to_owned();
     }
+    let bound = if again.floor == NoiseFloor::NONE {
+        " It shows no noise at all: the figure is at a bound there, such as the clients' patience."
+    } else {
+        ""
+    };
     format!(
-        "Noise floor ±{} %: {base} against itself with other seeds, {} A/A pairs, came to {}.",
+        "Noise floor ±{} %: {base} against itself with other seeds, {} A/A pairs, came to {}.{bound}",
         format::significant(again.floor.percent(), 2),
         again.comparison.pairs,
         sentence::ratio(&again.comparison)

@@ -23,6 +23,7 @@ use policy::{
     Balancer, Candidates, Endpoint, Endpoints, Instant, Outcome, Rng, Seed,
     balance::{STRATEGIES, Strategy},
     endpoint::View,
+    rng::mix,
 };
 
 const SIZES: [usize; 4] = [10, 100, 1000, 10_000];
@@ -55,8 +56,10 @@ struct Bench {
 
 impl Bench {
     fn new(balancer: Box<dyn Balancer>, weights: impl Iterator<Item = u32>) -> Self {
-        let list: Vec<_> =
-            weights.map(|weight| Arc::new(Endpoint::new("e", weight, u32::MAX))).collect();
+        // By name they are told apart by those who choose by a key.
+        let endpoint =
+            |(i, weight): (u32, u32)| Arc::new(Endpoint::new(format!("e{i}"), weight, u32::MAX));
+        let list: Vec<_> = (0..).zip(weights).map(endpoint).collect();
         let window = list.len() / 2;
         let mut bench = Self {
             endpoints: Endpoints::new(list),
@@ -74,6 +77,8 @@ impl Bench {
         self.now += Duration::from_micros(10);
         self.candidates.refresh(&self.endpoints);
         let view = self.candidates.view(&self.endpoints, &[], self.now);
+        // Each request has a key of its own.
+        let view = view.with_key(Some(mix(self.now.as_nanos())));
         let index = self.balancer.pick(&view, &mut self.rng).expect("all are ready");
         assert!(self.endpoints.list()[index as usize].try_begin(), "there are no limits");
         self.balancer.on_start(index, self.now);

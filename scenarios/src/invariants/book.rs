@@ -39,14 +39,20 @@ pub(super) struct Setup {
     pub(super) budget: Budget,
 }
 
-/// An endpoint, as far as its places are counted together.
+/// An endpoint, as far as its places are counted together. Nothing else is in here: two facts of every request look it up, and of
+/// ten thousand endpoints these should still be in a near cache.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) name: String,
-    address: SocketAddr,
-    weight: u32,
     pub(super) in_flight: u32,
     pub(super) most_in_flight: u32,
+}
+
+/// What an endpoint is known by.
+#[derive(Debug)]
+struct Identity {
+    name: String,
+    address: SocketAddr,
+    weight: u32,
 }
 
 /// All of them.
@@ -54,7 +60,9 @@ pub(super) struct Slot {
 pub(super) struct Book {
     pub(super) processes: Vec<Process>,
     pub(super) setups: Vec<Setup>,
-    pub(super) slots: Vec<Slot>,
+    slots: Vec<Slot>,
+    /// By slot.
+    identities: Vec<Identity>,
     last_turn: Instant,
 }
 
@@ -80,16 +88,18 @@ impl Book {
             let before = &mut self.setups[before as usize];
             before.replaced = now;
             for &slot in &before.slots {
-                let Slot { name, address, .. } = &self.slots[slot as usize];
+                let Identity { name, address, .. } = &self.identities[slot as usize];
                 kept.entry((name.clone(), *address)).or_insert(slot);
             }
         }
         let mut slots = Vec::with_capacity(config.endpoints.len());
         for endpoint in &config.endpoints {
-            let new = Slot {
+            let identity = Identity {
                 name: endpoint.name().into_owned(),
                 address: endpoint.address,
                 weight: endpoint.weight,
+            };
+            let new = Slot {
                 in_flight: 0,
                 most_in_flight: endpoint
                     .max_in_flight
@@ -97,12 +107,14 @@ impl Book {
                     .unwrap_or(u32::MAX)
                     .max(1),
             };
-            let known = kept.get(&(new.name.clone(), new.address)).copied().filter(|&slot| {
-                let Slot { weight, most_in_flight, .. } = self.slots[slot as usize];
-                (weight, most_in_flight) == (new.weight, new.most_in_flight)
+            let known = kept.get(&(identity.name.clone(), identity.address)).copied();
+            let known = known.filter(|&slot| {
+                self.identities[slot as usize].weight == identity.weight
+                    && self.slots[slot as usize].most_in_flight == new.most_in_flight
             });
             slots.push(known.unwrap_or_else(|| {
                 self.slots.push(new);
+                self.identities.push(identity);
                 (self.slots.len() - 1) as u32
             }));
         }
@@ -142,17 +154,22 @@ impl Book {
 
     pub(super) fn name(&self, configuration: u32, place: u32) -> &str {
         let slot = self.setups[configuration as usize].slots[place as usize];
-        &self.slots[slot as usize].name
+        &self.identities[slot as usize].name
+    }
+
+    /// The slots with the names of their endpoints.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&Slot, &str)> {
+        self.slots.iter().zip(self.identities.iter().map(|identity| identity.name.as_str()))
     }
 
     /// Whether the endpoint is in the proxy's newest configuration too, by name and address.
     pub(super) fn is_still_there(&self, configuration: u32, place: u32) -> bool {
         let setup = &self.setups[configuration as usize];
-        let slot = &self.slots[setup.slots[place as usize] as usize];
+        let wanted = &self.identities[setup.slots[place as usize] as usize];
         let newest = self.processes[setup.process as usize].newest.unwrap_or(configuration);
         self.setups[newest as usize].slots.iter().any(|&other| {
-            let other = &self.slots[other as usize];
-            (&other.name, other.address) == (&slot.name, slot.address)
+            let other = &self.identities[other as usize];
+            (&other.name, other.address) == (&wanted.name, wanted.address)
         })
     }
 

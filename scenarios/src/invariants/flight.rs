@@ -25,7 +25,8 @@ impl Invariants {
     fn overfull(&mut self, now: Instant, configuration: u32, place: u32) {
         let at = self.at(now);
         let slot = self.book.slot(configuration, place);
-        let (there, most, name) = (slot.in_flight, slot.most_in_flight, &slot.name);
+        let (there, most) = (slot.in_flight, slot.most_in_flight);
+        let name = self.book.name(configuration, place);
         self.limits
             .fail(|| format!("{at} {there} requests were in flight at {name}, and {most} may be"));
     }
@@ -61,8 +62,8 @@ impl Invariants {
             same_name.insert(Arc::as_ptr(endpoint), endpoint.in_flight());
         }
         let mut own: BTreeMap<&str, u64> = BTreeMap::new();
-        for slot in &self.book.slots {
-            *own.entry(&slot.name).or_default() += u64::from(slot.in_flight);
+        for (slot, name) in self.book.named() {
+            *own.entry(name).or_default() += u64::from(slot.in_flight);
         }
         let at = self.at(now);
         for (name, endpoints) in counted {
@@ -82,8 +83,7 @@ impl Invariants {
     /// Nothing is under way any more: every proxy has drained. Nothing may be left in flight, waiting or connected.
     pub fn at_rest(&mut self, now: Instant) {
         let at = self.at(now);
-        let slots =
-            self.book.slots.iter().map(|slot| (slot.in_flight, "in flight at", &*slot.name));
+        let slots = self.book.named().map(|(slot, name)| (slot.in_flight, "in flight at", name));
         let processes = self.book.processes.iter();
         let waiting = processes.map(|process| (process.waiting, "waiting in", "the proxy"));
         for (left, what, whom) in slots.chain(waiting) {

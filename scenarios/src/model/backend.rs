@@ -40,7 +40,14 @@ pub(super) struct Failing {
 #[derive(Debug)]
 pub(super) struct Backend {
     pub(super) name: String,
-    pub(super) config: BackendConfig,
+    /// In a box, because it is large and seldom asked: of thousands of endpoints only what every request needs should be in a near cache.
+    pub(super) config: Box<BackendConfig>,
+    /// Of the configuration, what every request needs: the path of health checks; the size of an answer, if all are alike; whether it
+    /// holds sessions; whether requests are unlucky there.
+    pub(super) health_path: String,
+    alike: Option<u64>,
+    is_session: bool,
+    has_faults: bool,
     pub(super) station: Station,
     /// Its station's source on the agenda.
     pub(super) source: u32,
@@ -75,7 +82,14 @@ impl Backend {
     pub(super) fn new(name: &str, config: &BackendConfig, seed: Seed, source: u32) -> Self {
         Self {
             name: name.to_owned(),
-            config: config.clone(),
+            health_path: config.health_path.clone(),
+            alike: match &config.response {
+                Distribution::Constant(size) => Some(size.0),
+                _ => None,
+            },
+            is_session: config.kind == Kind::Session,
+            has_faults: !config.faults.is_none(),
+            config: Box::new(config.clone()),
             station: match config.kind {
                 Kind::Session => Station::new(config.layout()),
                 Kind::Compute | Kind::Delay => Station::without_starts(config.layout()),
@@ -131,11 +145,8 @@ impl Backend {
 
     /// The bytes of its answer.
     pub(super) fn size(&self, size: Option<u64>, draws: Seed) -> u64 {
-        match (size, &self.config.response) {
-            (Some(bytes), _) => bytes,
-            (None, Distribution::Constant(size)) => size.0,
-            (None, drawn) => drawn.draw(&mut draws.stream("size")).round() as u64,
-        }
+        size.or(self.alike)
+            .unwrap_or_else(|| self.config.response.draw(&mut draws.stream("size")).round() as u64)
     }
 
     /// The bytes of an answer with this status instead of service: one that says that it succeeded looks like it.
@@ -153,8 +164,13 @@ impl Backend {
         session.size.0.saturating_mul(pieces).saturating_add(frames)
     }
 
+    /// What goes wrong with a request by chance.
+    pub(super) fn misfortune(&self, draws: Seed) -> Misfortune {
+        if self.has_faults { misfortune(&self.config.faults, draws) } else { Misfortune::Nothing }
+    }
+
     pub(super) fn is_session(&self) -> bool {
-        self.config.kind == Kind::Session
+        self.is_session
     }
 
     pub(super) fn is_slow(&self) -> bool {
@@ -195,10 +211,7 @@ fn event_frames(events: u64) -> u64 {
 }
 
 /// What goes wrong with a request by the configuration. All three are drawn always, so that one fault shifts no other.
-pub(super) fn misfortune(faults: &FaultConfig, draws: Seed) -> Misfortune {
-    if faults.is_none() {
-        return Misfortune::Nothing;
-    }
+fn misfortune(faults: &FaultConfig, draws: Seed) -> Misfortune {
     let mut rng = draws.stream("faults");
     let (reset, mut status, mut delay) = (rng.unit(), rng.unit(), rng.unit());
     if reset < faults.reset {

@@ -6,7 +6,7 @@ use backend_sim::station::JobId;
 use policy::Instant;
 
 use super::{
-    backend::{FAILURE, FULL, HEALTHY, Misfortune, Owner, misfortune},
+    backend::{FAILURE, FULL, HEALTHY, Misfortune, Owner},
     link::Direction,
     probe::Probe,
     request::{Kind, Try},
@@ -56,7 +56,7 @@ impl World<'_> {
     }
 
     fn wish(&self, endpoint: u32, owner: Owner) -> Option<Wish> {
-        let path = &self.backends[endpoint as usize].config.health_path;
+        let path = &self.backends[endpoint as usize].health_path;
         match owner {
             Owner::Request(attempt) => {
                 let slot = self.requests.find_try(attempt)?;
@@ -102,7 +102,7 @@ impl World<'_> {
             return self.answer(endpoint, owner, how.status, bytes);
         }
         let mut work = backend.service(wish.work, draws);
-        match misfortune(&backend.config.faults, draws) {
+        match backend.misfortune(draws) {
             Misfortune::Nothing => {}
             Misfortune::Delay(more) => work = work.saturating_add(more),
             Misfortune::Status(status) => {

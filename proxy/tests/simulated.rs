@@ -167,7 +167,8 @@ fn run_before(tunnel: &Tunnel, witness: Option<Rc<dyn Witness>>) -> Seen {
             recorder,
             carry: Carry::Work,
             payload: None,
-            share: Share::WHOLE, only: None,
+            share: Share::WHOLE,
+            only: None,
         };
         let faults = tunnel.faults.clone();
         let config = tunnel.backend.clone();

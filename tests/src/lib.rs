@@ -113,7 +113,8 @@ impl House {
             recorder,
             carry: Carry::Work,
             payload: None,
-            share: Share::WHOLE, only: None,
+            share: Share::WHOLE,
+            only: None,
         }
     }
 

@@ -274,7 +274,8 @@ impl<H: SimulatedHost> House<'_, H> {
             recorder,
             carry: Carry::Work,
             payload: None,
-            share: Share::WHOLE, only: None,
+            share: Share::WHOLE,
+            only: None,
         };
         let net = self.client.clone();
         let sending = async move {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderMap, Request, StatusCode};
 use policy::{
     Seed,
-    distribution::Distribution,
+    distribution::{Distribution, whole},
     work::{ID_HEADER, SIZE_HEADER, WORK_HEADER},
 };
 
@@ -68,14 +68,12 @@ impl Demand {
         let service = match (number(headers, WORK_HEADER)?, &core.config.service) {
             (Some(nanos), _) => Duration::from_nanos(nanos),
             (None, Distribution::Constant(span)) => span.0,
-            (None, drawn) => {
-                Duration::from_nanos(drawn.draw(&mut draws.stream("service")).round() as u64)
-            }
+            (None, drawn) => Duration::from_nanos(whole(drawn.draw(&mut draws.stream("service")))),
         };
         let size = match (number(headers, SIZE_HEADER)?, &core.config.response) {
             (Some(bytes), _) => bytes,
             (None, Distribution::Constant(size)) => size.0,
-            (None, drawn) => drawn.draw(&mut draws.stream("size")).round() as u64,
+            (None, drawn) => whole(drawn.draw(&mut draws.stream("size"))),
         };
         let framing = match headers.get(FRAMING_HEADER).map(http::HeaderValue::as_bytes) {
             Some(b"chunked") => Framing::Chunked,

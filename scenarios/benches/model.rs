@@ -1,7 +1,7 @@
 //! How many requests the model simulates in a second of one core.
 //!
 //! ```text
-//! cargo bench -p scenarios --bench model [-- [SECONDS] [PART OF A NAME]]
+//! cargo bench -p scenarios --bench model [-- [SECONDS] [A NAME, OR PART OF ONE]]
 //! ```
 //!
 //! Each line is one scenario, run with three seeds for about so many seconds in all (3 by default), recorder and all: Poisson arrivals at 0.8 of the
@@ -61,8 +61,12 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let is_word = |word: &&String| !word.starts_with('-') && word.parse::<f64>().is_err();
     let part = words.iter().rfind(is_word);
-    let is_asked =
-        |case: &&Case| part.as_ref().is_none_or(|part| case.name.contains(part.as_str()));
+    let is_named = part.is_some_and(|part| CASES.iter().any(|case| case.name == part));
+    let is_asked = |case: &&Case| match part {
+        None => true,
+        Some(name) if is_named => case.name == name,
+        Some(part) => case.name.contains(part.as_str()),
+    };
     for case in CASES.iter().filter(is_asked) {
         let mut rates: Vec<f64> = (1..=3)
             .map(|seed| {

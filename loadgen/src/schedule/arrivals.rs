@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use policy::{Instant, Rng, Seed};
+use policy::{Instant, Rng, Seed, distribution::whole};
 
 use super::trace::TraceRequests;
 use crate::config::{Arrivals, Bursts, Spacing, Stages};
@@ -74,10 +74,7 @@ impl Iterator for ArrivalTimes {
                 let at = requests.at(*next)?;
                 let traced = u32::try_from(*next).ok();
                 *next += 1;
-                Some(Arrival {
-                    at: Instant::from_nanos((at as f64 / *speed).round() as u64),
-                    traced,
-                })
+                Some(Arrival { at: Instant::from_nanos(whole(at as f64 / *speed)), traced })
             }
         }
     }
@@ -151,7 +148,7 @@ impl RateCurve {
         let segment = self.segments.get(self.current)?;
         let due = segment.start + segment.inverse(self.integral - segment.from);
         // Where a ramp ends at 0 the root is ill-conditioned: some nanoseconds, but never back in time.
-        self.last = self.last.max(Instant::from_nanos((due * 1e9).round() as u64));
+        self.last = self.last.max(Instant::from_nanos(whole(due * 1e9)));
         Some(self.last)
     }
 }
@@ -162,6 +159,10 @@ impl Segment {
     fn inverse(&self, count: f64) -> f64 {
         if count <= 0.0 {
             return 0.0;
+        }
+        if self.slope == 0.0 {
+            // The same to the last bit, and most loads are so.
+            return count / self.rate;
         }
         let under = (self.rate * self.rate + 2.0 * self.slope * count).max(0.0);
         2.0 * count / (self.rate + under.sqrt())

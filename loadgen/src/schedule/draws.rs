@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use policy::{
     Instant, Rng, Seed,
-    distribution::{Distribution, Quantity},
+    distribution::{Distribution, Quantity, whole},
     quantity::{ByteSize, TimeSpan},
 };
 
@@ -140,7 +140,7 @@ impl RequestDraws {
         let mut rng = self.streams.think.nth(number_of(user, count)).rng();
         let drawn = think.draw(&mut rng);
         let part = if count == 0 { rng.unit() } else { 1.0 };
-        (drawn * part).round() as u64
+        whole(drawn * part)
     }
 
     fn draw_number(&self, number: u64, walked: u64, client: u32) -> Planned {
@@ -170,12 +170,11 @@ impl RequestDraws {
                 KeyDraw::Uniform(n) => self.streams.key.nth(number).rng().below(*n) + 1,
                 KeyDraw::Sequential(n) => walked % n + 1,
             };
-            let bounded = |size: f64| (size.round() as u64).min(MAX_BODY);
+            let bounded = |size: f64| whole(size).min(MAX_BODY);
             planned.body =
                 amount(draws.body.as_ref(), self.streams.body, number).map_or(0, bounded);
             planned.size = amount(draws.size.as_ref(), self.streams.size, number).map(bounded);
-            planned.work = amount(draws.work.as_ref(), self.streams.work, number)
-                .map(|nanos| nanos.round() as u64);
+            planned.work = amount(draws.work.as_ref(), self.streams.work, number).map(whole);
         }
         planned
     }

@@ -219,6 +219,15 @@ impl<Q: Quantity> Distribution<Q> {
     }
 }
 
+/// The whole number next to an amount that was drawn, halves upwards: what `amount.round() as u64` is, without a call. What is
+/// negative or no number is 0, and what is too large the largest.
+#[inline]
+pub fn whole(amount: f64) -> u64 {
+    let below = amount as u64;
+    // The rest is exact: both are of about one size, or there is none.
+    below.saturating_add(u64::from(amount - below as f64 >= 0.5))
+}
+
 fn exponential(mean: f64, rng: &mut Rng) -> f64 {
     -mean * libm::log(rng.unit_open())
 }
@@ -251,8 +260,20 @@ fn average(values: impl Iterator<Item = f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::Seed;
+
+    proptest! {
+        #[test]
+        fn whole_is_rounding(bits in any::<u64>(), near in 0_u64..1 << 53, by in 0_u8..8) {
+            let halves = near as f64 / 2.0 + f64::from(by) / 16.0;
+            for amount in [f64::from_bits(bits), halves, halves.next_down(), halves.next_up()] {
+                prop_assert_eq!(whole(amount), amount.round() as u64, "{}", amount);
+            }
+        }
+    }
 
     fn ms(millis: u64) -> TimeSpan {
         TimeSpan::millis(millis)

@@ -41,6 +41,7 @@ impl<E: Copy> Once<E> {
         self.entries[at] = (key, event);
     }
 
+    #[inline(never)]
     fn pop(&mut self) -> Option<E> {
         let first = self.entries.first()?.1;
         let last = self.entries.pop()?;
@@ -228,7 +229,10 @@ impl<E: Copy> Agenda<E> {
         self.sources.at(source).is_some()
     }
 
-    /// What comes next, and when.
+    /// What comes next, and when. Within the loop that asks: most of it is a number, which goes into a register there, and would
+    /// have to go through memory with the largest event that there is.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "measured: 3 % of a run")]
     pub(super) fn next(&mut self) -> Option<(Instant, Next<E>)> {
         let (first, source) = self.sources.first();
         if let Some((once, _)) = self.once.entries.first()

@@ -30,19 +30,22 @@ impl Ahead {
         self.drawn.get(self.next).map_or(Instant::NEVER, |planned| planned.at)
     }
 
+    /// The next request.
+    pub(super) fn first(&self) -> Option<&Planned> {
+        self.drawn.get(self.next)
+    }
+
     /// Whether all requests are taken.
     pub(super) fn is_over(&self) -> bool {
         self.next >= self.drawn.len()
     }
 
-    /// The next request.
-    pub(super) fn take(&mut self) -> Option<Planned> {
-        let planned = *self.drawn.get(self.next)?;
+    /// The next request is taken.
+    pub(super) fn advance(&mut self) {
         self.next += 1;
         if self.is_over() {
             self.draw();
         }
-        Some(planned)
     }
 
     fn draw(&mut self) {

@@ -11,7 +11,10 @@ use backend_sim::{
     config::{FaultConfig, Kind, SessionFormat},
     station::{JobId, Station},
 };
-use policy::{Instant, Seed, distribution::Distribution};
+use policy::{
+    Instant, Seed,
+    distribution::{Distribution, whole},
+};
 
 use super::{probe::Probe, request::Try};
 
@@ -137,16 +140,14 @@ impl Backend {
         match (work, &self.config.service) {
             (Some(nanos), _) => Duration::from_nanos(nanos),
             (None, Distribution::Constant(span)) => span.0,
-            (None, drawn) => {
-                Duration::from_nanos(drawn.draw(&mut draws.stream("service")).round() as u64)
-            }
+            (None, drawn) => Duration::from_nanos(whole(drawn.draw(&mut draws.stream("service")))),
         }
     }
 
     /// The bytes of its answer.
     pub(super) fn size(&self, size: Option<u64>, draws: Seed) -> u64 {
         size.or(self.alike)
-            .unwrap_or_else(|| self.config.response.draw(&mut draws.stream("size")).round() as u64)
+            .unwrap_or_else(|| whole(self.config.response.draw(&mut draws.stream("size"))))
     }
 
     /// The bytes of an answer with this status instead of service: one that says that it succeeded looks like it.

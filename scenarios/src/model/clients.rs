@@ -182,8 +182,7 @@ pub(super) enum Ending {
 impl World<'_> {
     /// The next request of the open loops is due.
     pub(super) fn arrive(&mut self) {
-        let Some(planned) = self.schedule.take() else { return };
-        self.agenda.set(self.arrivals, self.schedule.due());
+        let Some(planned) = self.schedule.first() else { return };
         let keep_alive = self.setups[self.current].config.timeouts.keep_alive.0;
         let now = self.now;
         let clients = &mut self.clients[usize::from(planned.load)];
@@ -191,15 +190,24 @@ impl World<'_> {
         clients.offered += u64::from(is_measured);
         let Some(seat) = clients.seat(now, keep_alive) else {
             clients.dropped += u64::from(is_measured);
-            self.drop_unsent(&planned);
-            return;
+            let planned = *planned;
+            self.next_arrival();
+            return self.drop_unsent(&planned);
         };
-        self.send_request(&planned, None, seat);
+        // From the schedule into its slot at once: it is large.
+        let slot = self.requests.insert(planned, None, clients.kind(planned), (now, now));
+        self.next_arrival();
+        self.send_request(slot, seat);
+    }
+
+    fn next_arrival(&mut self) {
+        self.schedule.advance();
+        self.agenda.set(self.arrivals, self.schedule.due());
     }
 
     fn drop_unsent(&mut self, planned: &Planned) {
         let at = self.now.as_nanos();
-        self.recorder.record(&Sample {
+        self.recorder.record(Sample {
             load: usize::from(planned.load),
             intended: at,
             sent: at,
@@ -240,15 +248,17 @@ impl World<'_> {
         let member = &mut clients.users[user as usize];
         let planned = member.user.request();
         let open = member.idle.take().is_some_and(|since| self.now.since(since) < keep_alive);
-        self.send_request(&planned, Some(user), if open { Seat::Open } else { Seat::New });
+        let kind = clients.kind(&planned);
+        let slot = self.requests.insert(&planned, Some(user), kind, (self.now, self.now));
+        self.send_request(slot, if open { Seat::Open } else { Seat::New });
     }
 
-    fn send_request(&mut self, planned: &Planned, user: Option<u32>, seat: Seat) {
+    fn send_request(&mut self, slot: u32, seat: Seat) {
         let now = self.now;
-        let clients = &mut self.clients[usize::from(planned.load)];
-        let slot = self.requests.insert(planned, user, clients.kind(planned), (now, now));
+        let (load, id) = (self.requests[slot].planned.load, self.requests[slot].planned.id);
+        let clients = &mut self.clients[usize::from(load)];
         self.waiting_clients += 1;
-        self.invariants.sent(now, slot, planned.id);
+        self.invariants.sent(now, slot, id);
         let whose = self.requests.name(slot);
         let due = Due { at: now + clients.timeout, slot, stamp: whose.generation };
         let requests = &self.requests;
@@ -259,7 +269,7 @@ impl World<'_> {
         if !self.agenda.is_set(clients.patience.source) {
             self.agenda.set_last(clients.patience.source, due.at);
         }
-        let link = u32::from(planned.load);
+        let link = u32::from(load);
         match seat {
             Seat::Open if self.links[link as usize].is_instant() => self.begin(slot),
             Seat::Open => self.send(link, Direction::Up, Message::Ask(whose)),
@@ -336,7 +346,7 @@ impl World<'_> {
                 }
             }
         }
-        self.recorder.record(&sample);
+        self.recorder.record(sample);
         if sample.outcome != Outcome::Ok {
             let (status, timeout) = (request.status, clients.timeout);
             self.failures.note(sample.outcome, || match ending {

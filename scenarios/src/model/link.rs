@@ -8,7 +8,11 @@
 
 use std::time::Duration;
 
-use policy::{Instant, Rng, Seed, distribution::Distribution, quantity::TimeSpan};
+use policy::{
+    Instant, Rng, Seed,
+    distribution::{Distribution, whole},
+    quantity::TimeSpan,
+};
 
 /// The first pause before something is sent again, and the longest: as the network in memory has them.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -75,8 +79,8 @@ impl<M: Copy> Link<M> {
             None => Way::Now,
             Some(Distribution::Constant(latency)) => Way::After(latency.0),
             Some(drawn) => {
-                let nanos = drawn.draw(&mut self.streams[direction as usize]).round();
-                Way::After(Duration::from_nanos(nanos as u64))
+                let nanos = drawn.draw(&mut self.streams[direction as usize]);
+                Way::After(Duration::from_nanos(whole(nanos)))
             }
         }
     }

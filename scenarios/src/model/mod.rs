@@ -11,7 +11,7 @@
 //! process refuses or resets, a cut link holds everything up.
 //!
 //! Reading order: `world` is the loop; `clients` → `path` (with `queue`) → `serve` is a request on its way, over `link`s; `setup` holds
-//! the decisions, `backend` the stations; `probe` and `events` are what happens besides; `agenda`, `ahead`, `lane` and `request` are the
+//! the decisions, `backend` the stations; `probe` and `events` are what happens besides; `agenda`, `ahead`, `behind`, `lane` and `request` are the
 //! machinery that makes it fast; `tally` is what is told at the end.
 
 use std::{ops::ControlFlow, time::Duration};
@@ -30,6 +30,7 @@ use crate::{
 mod agenda;
 mod ahead;
 mod backend;
+mod behind;
 mod clients;
 mod events;
 mod facts;
@@ -50,6 +51,7 @@ mod world;
 use agenda::Agenda;
 use ahead::Ahead;
 use backend::Backend;
+use behind::Behind;
 use clients::Clients;
 use link::Link;
 pub use parts::Parts;
@@ -118,7 +120,7 @@ fn run_with(
     let mut world = world_of(scenario, Seed(seed), parts);
     let ended = world.run(watch);
     let end = world.counters();
-    let recorder = world.recorder.clone();
+    let recorder = world.recorder.take();
     let mut measurement = match ended {
         None => recorder.finish(),
         Some(at) => recorder.finish_at(at),
@@ -253,7 +255,7 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         proxy_seed: seed.child("proxy").nth(0).child("worker").nth(0),
         waiting: WaitingRoom::new(),
         rung: false,
-        recorder: Recorder::new(recorder),
+        recorder: Behind::new(Recorder::new(recorder)),
         readings: Readings::new(scenario),
         tally: Tally::default(),
         failures: Failures::default(),

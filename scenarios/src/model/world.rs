@@ -8,13 +8,13 @@ use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use backend_sim::station::JobId;
 use policy::{Instant, limit::WaitingRoom};
-use reports::Recorder;
 
 use super::{
     Beat,
     agenda::{Agenda, Next},
     ahead::Ahead,
     backend::Backend,
+    behind::Behind,
     clients::{Clients, Ending},
     events::{direction_of, is_dial},
     link::{Direction, Link, Way},
@@ -138,7 +138,7 @@ pub(super) struct World<'a> {
     pub(super) waiting: WaitingRoom,
     /// There may be room at an endpoint.
     pub(super) rung: bool,
-    pub(super) recorder: Recorder,
+    pub(super) recorder: Behind,
     pub(super) readings: Readings,
     pub(super) tally: Tally,
     pub(super) failures: Failures,
@@ -176,7 +176,8 @@ impl World<'_> {
     }
 
     /// Something happens.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what happens comes in registers")]
     pub(super) fn occur(&mut self, next: Next<Event>) {
         match next {
             Next::Source(source) => self.fire(source),
@@ -211,6 +212,7 @@ impl World<'_> {
         }
     }
 
+    #[inline(never)]
     fn happen(&mut self, event: Event) {
         match event {
             Event::Arrives(link, message) => {

@@ -47,8 +47,8 @@ pub struct Plan {
     pub seed: Seed,
     /// For how long requests are due; without it, until the loads end by themselves.
     pub duration: Option<Duration>,
-    /// The address.
-    pub address: SocketAddr,
+    /// Where to: an address, or those of several equal proxies, among which [`Route`](crate::schedule::Route) chooses.
+    pub addresses: Vec<SocketAddr>,
     /// What stands in `Host`.
     pub host: String,
     /// What the recorder must know; its loads are set to these.
@@ -114,6 +114,9 @@ pub async fn run<N: Net>(
     mut stop: Stop,
 ) -> Result<(Ledger, End), Problem> {
     let clock = *net.clock();
+    if plan.addresses.is_empty() {
+        return Err(Problem::new("addresses", "must name one"));
+    }
     let ready: Vec<Rc<Ready>> = plan
         .loads
         .iter()
@@ -126,7 +129,7 @@ pub async fn run<N: Net>(
     let shared = Rc::new(Shared {
         clock,
         net: net.clone(),
-        address: plan.address,
+        addresses: plan.addresses.clone(),
         start,
         end: plan.duration.map_or(Instant::NEVER, |duration| start + duration),
         endpoints: endpoints.map(|(index, name)| (name.clone().into_bytes(), index)).collect(),
@@ -201,7 +204,7 @@ async fn open_loop<N: Net>(
     most: u32,
 ) {
     let clock = shared.clock;
-    let pool = Rc::new(RefCell::new(Pool::new(clock, most)));
+    let pool = Rc::new(RefCell::new(Pool::new(clock, most, shared.addresses.len())));
     let mut pacer = Pacer::new(clock);
     let mut under_way = JoinSet::new();
     let mut turn = 0;
@@ -221,7 +224,7 @@ async fn open_loop<N: Net>(
         while let Some(joined) = under_way.try_join_next() {
             surface(joined);
         }
-        let seat = pool.borrow_mut().take();
+        let seat = pool.borrow_mut().take(ready.route.proxy(&planned));
         if let Some(mut seat) = seat {
             let (shared, ready, pool) = (Rc::clone(&shared), Rc::clone(&ready), Rc::clone(&pool));
             under_way.spawn_local(async move {
@@ -237,9 +240,9 @@ async fn open_loop<N: Net>(
 
 async fn closed_loop<N: Net>(shared: Rc<Shared<N>>, ready: Rc<Ready>, mut user: User) {
     let clock = shared.clock;
-    // A user has one connection at a time, so its pool has one seat.
-    let mut pool = Pool::new(clock, 1);
-    let Some(mut seat) = pool.take() else { return };
+    // A user has one connection at a time, so its pool has one seat, wherever that leads.
+    let mut pool = Pool::new(clock, 1, 1);
+    let Some(mut seat) = pool.take(0) else { return };
     loop {
         let think = user.think();
         let next = clock.now() + think;
@@ -255,6 +258,7 @@ async fn closed_loop<N: Net>(shared: Rc<Shared<N>>, ready: Rc<Ready>, mut user: 
         }
         ready.left.set(left - 1);
         let planned = user.request();
+        seat.proxy = ready.route.proxy(&planned);
         let ending = shared.perform(&ready, &mut seat, &planned, None).await;
         if ending == Contact::None {
             clock.sleep(AFTER_REFUSAL).await;

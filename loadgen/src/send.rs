@@ -25,14 +25,15 @@ use crate::{
     ledger::Ledger,
     progress::Progress,
     run::{Carry, Plan},
-    schedule::{NamedLoad, Planned, trace::TraceRequests},
+    schedule::{NamedLoad, Planned, Route, trace::TraceRequests},
 };
 
 /// What all tasks of a run share.
 pub(crate) struct Shared<N> {
     pub(crate) clock: Clock,
     pub(crate) net: N,
-    pub(crate) address: SocketAddr,
+    /// By proxy.
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) start: Instant,
     pub(crate) end: Instant,
     pub(crate) endpoints: BTreeMap<Vec<u8>, usize>,
@@ -49,6 +50,7 @@ pub(crate) struct Ready {
     pub(crate) templates: Vec<Template>,
     pub(crate) trace: Option<Arc<TraceRequests>>,
     pub(crate) connections: Connections,
+    pub(crate) route: Route,
     /// Requests of this thread that may still be taken up.
     pub(crate) left: Cell<u64>,
 }
@@ -80,6 +82,7 @@ impl Ready {
             templates: load.load.request.iter().map(template).collect::<Result<_, _>>()?,
             trace,
             connections,
+            route: Route::new(load, plan.seed, plan.addresses.len() as u32),
             left: Cell::new(load.load.requests.map_or(u64::MAX, |limit| plan.share.part(limit))),
         })
     }
@@ -121,7 +124,7 @@ impl<N: Net> Shared<N> {
         let bytes_out = Cell::new(0);
         let errand = Errand {
             net: &self.net,
-            address: self.address,
+            address: self.addresses[seat.proxy as usize],
             template,
             planned,
             trace: ready.trace.as_deref(),

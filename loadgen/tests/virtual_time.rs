@@ -7,13 +7,13 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use loadgen::{
-    End, NamedLoad, Progress, Stopper,
+    End, NamedLoad, Plan, Progress, Stopper,
     config::{Arrivals, Trace, TraceFormat},
-    schedule::trace::TraceRequests,
+    schedule::{OpenSchedule, Route, trace::TraceRequests},
     validity,
 };
 use net::Net;
-use policy::Instant;
+use policy::{Instant, Seed};
 use support::{HERE, Pipes, figure, measure, named, paused, plan, run, serve};
 
 #[test]
@@ -60,6 +60,27 @@ fn connections_are_used_again_last_in_first_out() {
         );
         let (ledger, _) = run(&net, &plan(HERE, Some(1.0), &[load])).await;
         assert_eq!((ledger.connections, seen.connections.get()), (100, 101));
+        assert_eq!(figure(&measure(&ledger), "ok"), 100.0);
+    });
+}
+
+#[test]
+fn a_connection_serves_the_proxy_that_it_leads_to() {
+    paused(async |net: Pipes| {
+        let (_, seen) = serve(&net, HERE).await;
+        let text = "arrivals = { constant = { rate = 100 } }";
+        let to_three = |load| Plan { addresses: vec![HERE; 3], ..plan(HERE, Some(1.0), &[load]) };
+        let (ledger, _) = run(&net, &to_three(named("even", text))).await;
+        assert_eq!((ledger.connections, seen.requests.get()), (3, 100));
+        // With room for one, the one that idles at another proxy makes way.
+        let load = named("even", &format!("{text}\nmax_connections = 1"));
+        let route = Route::new(&load, Seed(7), 3);
+        let end = Instant::from_nanos(1_000_000_000);
+        let schedule = OpenSchedule::new(0, &load, Seed(7), end).unwrap();
+        let proxies: Vec<u32> = schedule.map(|planned| route.proxy(&planned)).collect();
+        let changes = proxies.windows(2).filter(|pair| pair[0] != pair[1]).count() as u64;
+        let (ledger, _) = run(&net, &to_three(load)).await;
+        assert_eq!(ledger.connections, changes + 1);
         assert_eq!(figure(&measure(&ledger), "ok"), 100.0);
     });
 }

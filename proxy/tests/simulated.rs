@@ -162,7 +162,7 @@ fn run_before(tunnel: &Tunnel, witness: Option<Rc<dyn Witness>>) -> Seen {
             loads: vec![NamedLoad { name: "load".to_owned(), load, work: None }],
             seed,
             duration: Some(tunnel.duration),
-            address: listen,
+            addresses: vec![listen],
             host: "test".to_owned(),
             recorder,
             carry: Carry::Work,

@@ -32,7 +32,7 @@ pub fn plan(scenario: &Scenario, seed: Seed, address: SocketAddr) -> Plan {
         loads: loads.collect(),
         seed: seed.child("load"),
         duration: Some(scenario.duration.0),
-        address,
+        addresses: vec![address],
         host: address.to_string(),
         recorder,
         carry: Carry::Work,

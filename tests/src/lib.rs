@@ -108,7 +108,7 @@ impl House {
             loads: loads.collect(),
             seed: SEED,
             duration: None,
-            address: self.proxy.address(),
+            addresses: vec![self.proxy.address()],
             host: "house.test".to_owned(),
             recorder,
             carry: Carry::Work,

@@ -42,7 +42,7 @@ pub(crate) fn run(
         loads: vec![named],
         seed: Seed(args.seed),
         duration: args.lasts(),
-        address: target.address,
+        addresses: vec![target.address],
         host: target.url.authority.clone(),
         recorder: RecorderConfig::new(args.lasts(), args.warmup.0),
         carry: Carry::Nothing,

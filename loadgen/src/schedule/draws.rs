@@ -17,7 +17,7 @@ use crate::config::{Arrivals, Key, MAX_BODY, Request};
 /// Bits of a request's number that count within a user; the user stands above them.
 pub(super) const COUNT_BITS: u32 = 28;
 /// Bits of an id that number the request within its load.
-const NUMBER_BITS: u32 = 48;
+pub(super) const NUMBER_BITS: u32 = 48;
 
 /// All that is needed to draw any request of a load. Shared by its users and threads.
 #[derive(Debug)]

@@ -18,11 +18,13 @@ use crate::config::Load;
 
 mod arrivals;
 mod draws;
+mod route;
 pub mod trace;
 mod zipf;
 
 pub use arrivals::{Arrival, ArrivalTimes};
 pub use draws::RequestDraws;
+pub use route::Route;
 pub use zipf::Zipf;
 
 use trace::TraceRequests;

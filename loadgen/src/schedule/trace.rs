@@ -16,6 +16,7 @@ pub const MAX_REQUESTS: usize = 10_000_000;
 pub struct TraceRequests {
     entries: Vec<Entry>,
     targets: Vec<(String, String)>,
+    names_clients: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -39,7 +40,7 @@ impl TraceRequests {
             TraceFormat::Csv => reading.csv(text)?,
             TraceFormat::Combined => reading.combined(text)?,
         }
-        let Reading { mut entries, targets, .. } = reading;
+        let Reading { mut entries, targets, clients } = reading;
         entries.sort_by_key(|entry| entry.at);
         if format == TraceFormat::Combined {
             spread_seconds(&mut entries);
@@ -48,7 +49,12 @@ impl TraceRequests {
         for (target, index) in targets {
             table[index as usize] = target;
         }
-        Ok(Self { entries, targets: table })
+        Ok(Self { entries, targets: table, names_clients: !clients.is_empty() })
+    }
+
+    /// Whether it says who sent what.
+    pub fn names_clients(&self) -> bool {
+        self.names_clients
     }
 
     /// How many requests.

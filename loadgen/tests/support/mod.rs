@@ -212,7 +212,7 @@ pub(crate) fn plan(address: SocketAddr, seconds: Option<f64>, loads: &[NamedLoad
         loads: loads.to_vec(),
         seed: Seed(7),
         duration,
-        address,
+        addresses: vec![address],
         host: "test".to_owned(),
         recorder,
         carry: Carry::Work,

@@ -269,7 +269,7 @@ impl<H: SimulatedHost> House<'_, H> {
             loads: vec![NamedLoad { name: "load".to_owned(), load, work: None }],
             seed: Seed(self.tunnel.seed),
             duration: Some(self.tunnel.duration),
-            address: SocketAddr::new(self.proxy.ip(), 80),
+            addresses: vec![SocketAddr::new(self.proxy.ip(), 80)],
             host: "test".to_owned(),
             recorder,
             carry: Carry::Work,

@@ -89,6 +89,9 @@ impl Default for TurmoilSettings {
 }
 
 impl TurmoilSettings {
+    /// So many machines are shared when there are more hosts than machines.
+    pub const SHARED: usize = state::SHARED;
+
     /// As the default, with finer ticks the shorter a scenario is: of 10 µs up to 10 s, of 100 µs up to 100 s, and of
     /// 1 ms beyond. A million ticks take 8 s of real time with 3 machines and 160 s with 30 (measured on a busy
     /// machine of 2026), however little happens in them: who has many hosts wants a smaller `dilation`, or fewer

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Machines that are shared when there are more hosts than machines.
-const SHARED: usize = 6;
+pub(super) const SHARED: usize = 6;
 /// turmoil's host panics when its ports are used up: we refuse before.
 pub(super) const PORTS: std::ops::RangeInclusive<u16> = 10_000..=65_535;
 

@@ -17,7 +17,7 @@ use std::{
 use net::Clock;
 use policy::{
     Instant, Rng, Seed,
-    balance::Balancer,
+    balance::{self, Balancer},
     endpoint::{Candidates, Endpoint, Endpoints, Outcome},
     health::{HealthKind, Transition},
     limit::WaitingRoom,
@@ -69,11 +69,19 @@ impl UpstreamShared {
             let name = endpoint.name();
             let limit =
                 endpoint.max_in_flight.or(config.limits.endpoint_in_flight).unwrap_or(u32::MAX);
-            let kept = before
-                .and_then(|before| before.find(&name, endpoint.address))
+            let former = before.and_then(|before| before.find(&name, endpoint.address));
+            let kept = former
+                .as_ref()
                 .filter(|kept| kept.weight == endpoint.weight && kept.max_in_flight == limit);
-            list.push(kept.unwrap_or_else(|| {
-                Arc::new(Endpoint::new(name.into_owned(), endpoint.weight, limit))
+            list.push(kept.cloned().unwrap_or_else(|| {
+                let new = Endpoint::new(name.into_owned(), endpoint.weight, limit);
+                match former {
+                    Some(former) => new.as_warm_as(&former),
+                    // At the proxy's own start everybody is new, and nobody colder than the others.
+                    None if before.is_none() => {}
+                    None => new.cool(),
+                }
+                Arc::new(new)
             }));
             sites.push(Site {
                 address: endpoint.address,
@@ -147,7 +155,7 @@ impl<S> Upstream<S> {
             budget: RefCell::new(RetryBudget::new(&config.retry, workers, clock.now())),
             pool: Pool::new(&shared, &config),
             balancer: RefCell::new(config.balance.strategy.build()),
-            candidates: RefCell::new(Candidates::new(config.balance.panic_threshold)),
+            candidates: RefCell::new(Candidates::by(&config.balance)),
             rng: RefCell::new(seed.stream("balance")),
             register: Rc::new(Register { shared: Arc::clone(&shared), watched }),
             shared,
@@ -170,14 +178,15 @@ impl<S> Upstream<S> {
             outlier::expire(endpoints, now);
         }
         let mut candidates = self.candidates.borrow_mut();
-        candidates.refresh(endpoints);
+        candidates.prepare(endpoints, now);
         let view = candidates.view(endpoints, tried, now).with_key(key);
         let mut balancer = self.balancer.borrow_mut();
         let mut rng = self.rng.borrow_mut();
         // Another worker may take the last place between the choice and the count: then choose again.
         for _ in 0..4 {
-            let Some(index) = balancer.pick(&view, &mut rng) else { break };
+            let Some(index) = balance::pick(&mut **balancer, &view, &mut rng) else { break };
             if endpoints.list()[index as usize].try_begin() {
+                candidates.took(index);
                 balancer.on_start(index, now);
                 self.see(|| Fact::Taken(index));
                 return Pick::Taken(index);

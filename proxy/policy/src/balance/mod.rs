@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Instant, Rng,
     endpoint::{Outcome, View},
+    quantity::TimeSpan,
 };
 
 mod alias;
@@ -36,8 +37,10 @@ pub mod random;
 pub mod rendezvous;
 pub mod ring;
 pub mod round_robin;
+pub mod slow_start;
 
 pub use key::Key;
+pub use slow_start::SlowStart;
 
 /// A balancing strategy at work, for one worker and one upstream.
 pub trait Balancer: fmt::Debug + Send {
@@ -57,6 +60,15 @@ pub trait Balancer: fmt::Debug + Send {
     fn on_end(&mut self, endpoint: u32, now: Instant, elapsed: Duration, outcome: Outcome) {
         let _ = (endpoint, now, elapsed, outcome);
     }
+}
+
+/// What the strategy picks. Where slow start holds everybody back who could be taken, it does not count.
+pub fn pick(balancer: &mut dyn Balancer, view: &View<'_>, rng: &mut Rng) -> Option<u32> {
+    let picked = balancer.pick(view, rng);
+    if picked.is_some() || view.slow_start.is_none() {
+        return picked;
+    }
+    balancer.pick(&View { slow_start: None, ..*view }, rng)
 }
 
 /// What a strategy is and what it can be told: for lists, documentation and errors.
@@ -219,11 +231,15 @@ pub struct BalanceConfig {
     /// The share of ready endpoints below which all are used, whatever health checks and ejection say; 0: never.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub panic_threshold: f64,
+    /// How long an endpoint that is new or has come back takes to get its full share: its weight grows linearly from 10 %.
+    /// None by default; at the start of the proxy all endpoints count as warm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<TimeSpan>,
 }
 
 impl Default for BalanceConfig {
     fn default() -> Self {
-        Self { strategy: Strategy::default(), panic_threshold: 0.5 }
+        Self { strategy: Strategy::default(), panic_threshold: 0.5, slow_start: None }
     }
 }
 
@@ -232,6 +248,9 @@ impl BalanceConfig {
     pub fn problem(&self) -> Option<(&'static str, String)> {
         if !(0.0..=1.0).contains(&self.panic_threshold) {
             return Some(("panic_threshold", "must be 0 to 1".to_owned()));
+        }
+        if let Some(message) = self.slow_start.and_then(slow_start::problem) {
+            return Some(("slow_start", message));
         }
         self.strategy.problem()
     }

@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use super::{Endpoint, Endpoints};
-use crate::Instant;
+use crate::{
+    Instant,
+    balance::{BalanceConfig, SlowStart},
+};
 
 /// One worker's list of the endpoints that may be picked.
 #[derive(Clone, Debug)]
@@ -16,12 +19,46 @@ pub struct Candidates {
     generation: u64,
     panic: bool,
     ready: Vec<u32>,
+    slow_start: Option<Box<SlowStart>>,
 }
 
 impl Candidates {
     /// An empty list; `panic_threshold` is the share of ready endpoints below which all are candidates (0 to 1; 0: never).
     pub fn new(panic_threshold: f64) -> Self {
-        Self { panic_threshold, generation: u64::MAX, panic: false, ready: Vec::new() }
+        Self {
+            panic_threshold,
+            generation: u64::MAX,
+            panic: false,
+            ready: Vec::new(),
+            slow_start: None,
+        }
+    }
+
+    /// An empty list, made as `config` says.
+    pub fn by(config: &BalanceConfig) -> Self {
+        Self {
+            slow_start: config.slow_start.map(|window| Box::new(SlowStart::new(window))),
+            ..Self::new(config.panic_threshold)
+        }
+    }
+
+    /// Brings the list up to date, and what depends on time. Before each pick.
+    pub fn prepare(&mut self, endpoints: &Endpoints, now: Instant) {
+        let moved = self.refresh(endpoints);
+        if let Some(slow_start) = &mut self.slow_start {
+            if moved {
+                slow_start.rebuild(endpoints.list(), [&*self.ready].into_iter(), now);
+            } else {
+                slow_start.advance(now);
+            }
+        }
+    }
+
+    /// A request goes to this endpoint. After each pick.
+    pub fn took(&mut self, index: u32) {
+        if let Some(slow_start) = &mut self.slow_start {
+            slow_start.took(index);
+        }
     }
 
     /// Brings the list up to date, if the generation has moved; whether it had. Allocates only when the list grows.
@@ -73,6 +110,7 @@ impl Candidates {
             tried,
             now,
             key: None,
+            slow_start: self.slow_start.as_deref().filter(|slow_start| !slow_start.is_idle()),
         }
     }
 }
@@ -93,6 +131,8 @@ pub struct View<'a> {
     pub now: Instant,
     /// The request's hash key, for strategies that have an affinity to one.
     pub key: Option<u64>,
+    /// The endpoints that warm up, while there are any.
+    pub(crate) slow_start: Option<&'a SlowStart>,
 }
 
 impl View<'_> {
@@ -101,10 +141,11 @@ impl View<'_> {
         Self { key, ..self }
     }
 
-    /// Whether this endpoint was not tried for the request yet and is below its limit.
+    /// Whether this endpoint was not tried for the request yet, is below its limit, and is not held back by slow start.
     pub fn may_take(&self, index: u32) -> bool {
         !self.tried.contains(&index)
             && self.endpoints.get(index as usize).is_some_and(|endpoint| !endpoint.is_full())
+            && self.slow_start.is_none_or(|slow_start| !slow_start.holds(index, self.key))
     }
 
     /// The weight of an endpoint; 1 when there is none at this index.

@@ -50,6 +50,10 @@ const DRAINING: u64 = 1 << 49;
 const OWNER: u64 = !(EJECTED | DOWN | DRAINING);
 const OWNER_SHIFT: u32 = 50;
 
+/// What stands in for a time of warming up.
+const WARM: u64 = 0;
+const COLD: u64 = u64::MAX;
+
 /// One endpoint: what the configuration says of it, and its figures, shared by all workers.
 #[repr(align(128))]
 pub struct Endpoint {
@@ -67,6 +71,8 @@ pub struct Endpoint {
     times_ejected: AtomicU32,
     /// When the latest ejection ended or will end, in nanoseconds; 0 before the first.
     last_return: AtomicU64,
+    /// Since when it warms up, in nanoseconds; `WARM` if it was there from the start, `COLD` until it is first looked at.
+    warms_since: AtomicU64,
 }
 
 impl Endpoint {
@@ -83,6 +89,28 @@ impl Endpoint {
             consecutive_failures: AtomicU32::new(0),
             times_ejected: AtomicU32::new(0),
             last_return: AtomicU64::new(0),
+            warms_since: AtomicU64::new(WARM),
+        }
+    }
+
+    /// It is new, or has come back: it may need to warm up ([`slow_start`](crate::balance::slow_start)).
+    pub fn cool(&self) {
+        self.warms_since.store(COLD, Relaxed);
+    }
+
+    /// It is the process that `former` is, under another weight or limit: as warm as that.
+    pub fn as_warm_as(&self, former: &Self) {
+        self.warms_since.store(former.warms_since.load(Relaxed), Relaxed);
+    }
+
+    /// Since when it warms up; nothing if it was there from the start. Who looks first says when that is: `now`.
+    pub(crate) fn warms_since(&self, now: Instant) -> Option<Instant> {
+        let now = now.as_nanos().clamp(WARM + 1, COLD - 1);
+        let stamp = |since: u64| (since == COLD).then_some(now);
+        match self.warms_since.fetch_update(Relaxed, Relaxed, stamp) {
+            Ok(_) => Some(Instant::from_nanos(now)),
+            Err(WARM) => None,
+            Err(since) => Some(Instant::from_nanos(since)),
         }
     }
 

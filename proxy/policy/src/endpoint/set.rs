@@ -194,6 +194,10 @@ impl Endpoints {
             (changed != word && word & OWNER == self.owner).then_some(changed)
         };
         let before = endpoint.state.fetch_update(AcqRel, Acquire, step).ok()?;
+        // Before the generation moves: whoever sees it come back must see that it is cold.
+        if before & !OWNER != 0 && change(before) & !OWNER == 0 {
+            endpoint.cool();
+        }
         self.shared.generation.fetch_add(1, Release);
         Some((before, endpoint))
     }

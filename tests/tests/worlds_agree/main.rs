@@ -25,6 +25,7 @@ mod deliberate;
 mod live;
 mod model_and_sim;
 mod networks;
+mod paired;
 mod whole;
 
 struct Nobody;

@@ -10,24 +10,27 @@
 //! that cannot change a decision, or has to be lucky to, [`ROUNDING`] holds: percentiles are within one bucket of the
 //! histogram, and every count is the same. Where somebody decides by who came first (a queue that is always full, a
 //! strategy that looks at what is in flight), one order in a thousand changes, and from there on the runs are two draws from one
-//! law: [`ORDER`], and [`OVERLOAD`] where every request is such a decision.
+//! law: [`ORDER`], and [`OVERLOAD`] where every request is such a decision. One run in ten may be so lucky. And whatever the bounds
+//! leave room for: over many seeds neither world may be off ([`Pairs`]).
 
 use scenarios::sim::Network::Memory;
 
 use crate::{
     compare::{Bounds, apart, differences},
-    in_model, in_sim, load, seeds, show, whole,
+    in_model, in_sim, load,
+    paired::Pairs,
+    seeds, show, whole,
 };
 
 /// Two microseconds, and a bucket of the histogram (three significant digits).
 const ROUNDING: Bounds =
     Bounds { part: 0.001, tail: 0.001, ms: 0.003, rate: 0.0, share: 0.0, errors: 0.0, few: 0.0 };
 
-/// Some requests are served by another endpoint, as well or as badly. What is most of the requests' stays as it is; the 99th
-/// percentile of 1,000 requests is its tenth worst, of which the standard error is some 7 % for an exponential tail, and 10 %
-/// between two runs; an endpoint's part of 1,000 requests, by law 20 %, has one of 1.3 points.
+/// Some requests are served by another endpoint, as well or as badly. The median of 1,000 exponential times has a standard error of
+/// 4.5 %, 6.5 % between two runs, which however share most of their requests; the 99th percentile is the tenth worst, of which the
+/// standard error is some 7 % for an exponential tail, and 10 % between two runs; an endpoint's part of 1,000 requests, by law 20 %, has one of 1.3 points.
 const ORDER: Bounds =
-    Bounds { part: 0.03, tail: 0.3, ms: 0.1, rate: 0.004, share: 4.0, errors: 0.004, few: 2.0 };
+    Bounds { part: 0.08, tail: 0.3, ms: 0.1, rate: 0.004, share: 4.0, errors: 0.004, few: 2.0 };
 
 /// Who is refused is another one after the first few seconds, and with that all the work that is served: of some 800 requests
 /// with exponential work the sum varies by 3.5 %, and with it how many can be served.
@@ -74,10 +77,11 @@ const OF_ENDPOINTS: [&str; 8] = [
 
 /// Holds a scenario's runs together, in so many seeds.
 fn agree(name: &str, kind: Whole, written: Bounds) {
-    let (mut runs, mut others) = (0, 0);
+    let (mut runs, mut others, mut lucky) = (0, 0, 0);
     let variants = load(name);
     let count = if variants.len() == 1 { 3 } else { 2 };
     for (what, scenario) in variants {
+        let mut pairs = Pairs::default();
         for seed in seeds(count) {
             let microseconds = whole::microseconds(&scenario, seed);
             let (model, sim) = (in_model(&microseconds, seed), in_sim(&microseconds, seed, Memory));
@@ -101,9 +105,19 @@ fn agree(name: &str, kind: Whole, written: Bounds) {
             let (model, sim) = (in_model(&scenario, seed), in_sim(&scenario, seed, Memory));
             show(&format!("{what}, seed {seed}, as it is written"), &apart(&model, &sim, ROUNDING));
             let found = apart(&model, &sim, written);
-            assert!(found.is_empty(), "{what}, seed {seed}, as it is written:\n{found:#?}");
+            if !found.is_empty() && apart(&model, &sim, ORDER).is_empty() {
+                lucky += 1;
+            } else {
+                assert!(found.is_empty(), "{what}, seed {seed}, as it is written:\n{found:#?}");
+            }
+            pairs.add(&model, &sim);
         }
+        assert_eq!(pairs.off(), Vec::<String>::new(), "{what}, as it is written");
     }
+    assert!(
+        lucky <= runs / 10,
+        "{name}: {lucky} of {runs} runs are another draw as they are written"
+    );
     let most = if let Whole::Crowded(_) | Whole::Times = kind { runs / 2 } else { runs / 5 };
     assert!(others <= most, "{name}: {others} of {runs} runs differ in whole microseconds");
 }
@@ -165,7 +179,7 @@ fn latency_that_is_drawn() {
 
 #[test]
 fn a_slow_link_a_cut_one_and_cut_clients() {
-    agree("links", Whole::Crowded(ORDER), ROUNDING);
+    agree("links", Whole::Crowded(ORDER), ORDER);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 
 use policy::{
     Instant, Rng, Seed,
-    balance::Balancer,
+    balance::{self, Balancer},
     endpoint::{Candidates, Outcome},
     health::HealthState,
     outlier::{self, Ejection},
@@ -180,7 +180,7 @@ impl Setup {
             queue: Lane::new(source()),
             health: health.collect(),
             balancer: config.balance.strategy.build(),
-            candidates: Candidates::new(config.balance.panic_threshold),
+            candidates: Candidates::by(&config.balance),
             rng: seed.stream("balance"),
             config: Arc::new(config),
             shared,
@@ -198,11 +198,12 @@ impl Setup {
         if now >= endpoints.next_return() {
             outlier::expire(endpoints, now);
         }
-        self.candidates.refresh(endpoints);
+        self.candidates.prepare(endpoints, now);
         let view = self.candidates.view(endpoints, tried, now).with_key(key);
-        if let Some(index) = self.balancer.pick(&view, &mut self.rng)
+        if let Some(index) = balance::pick(&mut *self.balancer, &view, &mut self.rng)
             && endpoints.list()[index as usize].try_begin()
         {
+            self.candidates.took(index);
             self.balancer.on_start(index, now);
             return Pick::Taken(index);
         }

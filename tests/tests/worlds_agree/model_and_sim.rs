@@ -188,6 +188,11 @@ fn endpoints_that_come_and_go() {
 }
 
 #[test]
+fn endpoints_that_warm_up() {
+    agree("slow-start", Whole::Order, ORDER);
+}
+
+#[test]
 fn heavy_tails_and_full_endpoints() {
     agree("heavy-tail", Whole::Nothing, ORDER);
 }

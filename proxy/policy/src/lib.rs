@@ -13,7 +13,8 @@
 //! - [`endpoint`]: an upstream's endpoints with their shared figures, and who of them may be picked;
 //! - [`balance`]: who is picked: a trait, a file for each strategy, and the registry of them;
 //! - [`health`], [`outlier`]: who is ready, by asking (active) and by watching (passive);
-//! - [`retry`], [`limit`]: what is sent twice, and what waits.
+//! - [`retry`], [`limit`]: what is sent twice, and what waits;
+//! - [`token`]: what lets a redirected client into its endpoint, and how that reports the end.
 
 pub mod balance;
 pub mod distribution;
@@ -28,6 +29,7 @@ pub mod status;
 pub mod time;
 pub mod work;
 
+pub mod token;
 pub use balance::Balancer;
 pub use endpoint::{Candidates, Endpoint, Endpoints, Outcome, Transition, View};
 pub use rng::{Rng, Seed};

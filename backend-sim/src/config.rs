@@ -32,6 +32,9 @@ pub struct BackendConfig {
     pub speed: f64,
     /// The endpoint's weight for the proxy, 1 to 1000000; the endpoint itself does not care.
     pub weight: u32,
+    /// The endpoint's tier for the proxy, 0 to 255: those of a higher number are used when too few of the lower are ready.
+    #[serde(skip_serializing_if = "is_first")]
+    pub priority: u8,
     /// What serving a request means.
     pub kind: Kind,
     /// What a session sends; only with `kind = "session"`.
@@ -58,6 +61,7 @@ impl Default for BackendConfig {
             service: Distribution::Constant(TimeSpan::millis(0)),
             speed: 1.0,
             weight: 1,
+            priority: 0,
             kind: Kind::Delay,
             session: None,
             response: Distribution::Constant(ByteSize(100)),
@@ -66,6 +70,11 @@ impl Default for BackendConfig {
             health_path: "/healthz".to_owned(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_first(priority: &u8) -> bool {
+    *priority == 0
 }
 
 /// What serving a request means.

@@ -18,12 +18,15 @@ pub struct EndpointConfig {
     /// Requests in flight at once; `limits.endpoint_in_flight` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
+    /// Its tier, 0 to 255: those of a higher number are used when too few of the lower are ready.
+    #[serde(skip_serializing_if = "is_first")]
+    pub priority: u8,
 }
 
 impl EndpointConfig {
     /// An endpoint at `address`, with the defaults for everything else.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, name: None, weight: 1, max_in_flight: None }
+        Self { address, name: None, weight: 1, max_in_flight: None, priority: 0 }
     }
 
     /// The name in logs and figures.
@@ -48,10 +51,18 @@ struct EndpointTable {
     weight: u32,
     /// Requests in flight at once; `limits.endpoint_in_flight` by default.
     max_in_flight: Option<u32>,
+    /// Its tier, 0 to 255: those of a higher number are used when too few of the lower are ready. 0 by default.
+    #[serde(default)]
+    priority: u8,
 }
 
 fn one() -> u32 {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_first(priority: &u8) -> bool {
+    *priority == 0
 }
 
 impl<'de> Deserialize<'de> for EndpointConfig {
@@ -79,6 +90,7 @@ impl<'de> Deserialize<'de> for EndpointConfig {
                     name: table.name,
                     weight: table.weight,
                     max_in_flight: table.max_in_flight,
+                    priority: table.priority,
                 })
             }
         }

@@ -70,11 +70,14 @@ impl UpstreamShared {
             let limit =
                 endpoint.max_in_flight.or(config.limits.endpoint_in_flight).unwrap_or(u32::MAX);
             let former = before.and_then(|before| before.find(&name, endpoint.address));
-            let kept = former
-                .as_ref()
-                .filter(|kept| kept.weight == endpoint.weight && kept.max_in_flight == limit);
+            let kept = former.as_ref().filter(|kept| {
+                kept.weight == endpoint.weight
+                    && kept.max_in_flight == limit
+                    && kept.priority == endpoint.priority
+            });
             list.push(kept.cloned().unwrap_or_else(|| {
-                let new = Endpoint::new(name.into_owned(), endpoint.weight, limit);
+                let new = Endpoint::new(name.into_owned(), endpoint.weight, limit)
+                    .with_priority(endpoint.priority);
                 match former {
                     Some(former) => new.as_warm_as(&former),
                     // At the proxy's own start everybody is new, and nobody colder than the others.
@@ -154,7 +157,7 @@ impl<S> Upstream<S> {
         Self {
             budget: RefCell::new(RetryBudget::new(&config.retry, workers, clock.now())),
             pool: Pool::new(&shared, &config),
-            balancer: RefCell::new(config.balance.strategy.build()),
+            balancer: RefCell::new(config.balance.build(&shared.endpoints)),
             candidates: RefCell::new(Candidates::by(&config.balance)),
             rng: RefCell::new(seed.stream("balance")),
             register: Rc::new(Register { shared: Arc::clone(&shared), watched }),
@@ -201,12 +204,7 @@ impl<S> Upstream<S> {
 
     /// How many endpoints besides `last` could be tried, and how many of them have room now.
     pub(crate) fn others(&self, tried: &[u32], last: u32) -> (usize, usize) {
-        let candidates = self.candidates.borrow();
-        let untried = |index: &&u32| **index != last && !tried.contains(index);
-        let others = candidates.ready().iter().filter(untried);
-        let list = self.shared.endpoints.list();
-        let with_room = others.clone().filter(|index| !list[**index as usize].is_full());
-        (others.count(), with_room.count())
+        self.candidates.borrow().others(&self.shared.endpoints, tried, last)
     }
 }
 

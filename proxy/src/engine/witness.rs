@@ -112,9 +112,9 @@ pub enum Standing {
     Out {
         /// Why.
         why: Out,
-        /// How many endpoints are ready now.
+        /// How many endpoints of its priority are ready now.
         ready: u32,
-        /// How many do not drain.
+        /// How many of its priority do not drain.
         serving: u32,
     },
 }
@@ -151,8 +151,9 @@ impl UpstreamShared {
             // It has come back between two looks; other workers may do that, a simulation has none.
             None => return Standing::Ready,
         };
-        let ready = list.iter().filter(|endpoint| endpoint.is_ready()).count() as u32;
-        let serving = list.iter().filter(|endpoint| !endpoint.is_draining()).count() as u32;
+        let tier = || list.iter().filter(|other| other.priority == endpoint.priority);
+        let ready = tier().filter(|endpoint| endpoint.is_ready()).count() as u32;
+        let serving = tier().filter(|endpoint| !endpoint.is_draining()).count() as u32;
         Standing::Out { why, ready, serving }
     }
 }

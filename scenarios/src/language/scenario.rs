@@ -154,9 +154,11 @@ impl Scenario {
 
     /// An endpoint of this name and address, as the proxy is told of it.
     pub fn told(&self, endpoint: &str, address: SocketAddr) -> EndpointConfig {
+        let backend = self.backend_of(endpoint).map(|(_, backend)| backend);
         EndpointConfig {
             name: Some(endpoint.to_owned()),
-            weight: self.backend_of(endpoint).map_or(1, |(_, backend)| backend.weight),
+            weight: backend.map_or(1, |backend| backend.weight),
+            priority: backend.map_or(0, |backend| backend.priority),
             ..EndpointConfig::new(address)
         }
     }

@@ -91,7 +91,7 @@ impl World<'_> {
     /// The endpoint as the proxy is told of it.
     pub(super) fn told(&self, endpoint: u32) -> proxy::config::EndpointConfig {
         let backend = &self.backends[endpoint as usize];
-        endpoint_config(endpoint, &backend.name, backend.config.weight)
+        endpoint_config(endpoint, &backend.name, &backend.config)
     }
 
     /// Puts a changed configuration in force.

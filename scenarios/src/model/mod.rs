@@ -220,7 +220,7 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
     let places = (0_u32..).zip(&names).map(|(place, name)| (name.clone(), place)).collect();
     // Those that there are at the start are the first of all that there ever are.
     let told = (0_u32..).zip(backends.iter().take(first.len()));
-    let told = told.map(|(place, each)| endpoint_config(place, &each.name, each.config.weight));
+    let told = told.map(|(place, each)| endpoint_config(place, &each.name, &each.config));
     let config = ProxyConfig { endpoints: told.collect(), ..scenario.proxy.clone() };
     let phases = scenario.phases.iter().map(|(name, window)| Phase {
         name: name.clone(),

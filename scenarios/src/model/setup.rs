@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
+use backend_sim::BackendConfig;
 use policy::{
     Instant, Rng, Seed,
     balance::{self, Balancer},
@@ -143,8 +144,13 @@ fn address(global: u32) -> SocketAddr {
 }
 
 /// The endpoint as the proxy is told of it.
-pub(super) fn endpoint_config(global: u32, name: &str, weight: u32) -> EndpointConfig {
-    EndpointConfig { name: Some(name.to_owned()), weight, ..EndpointConfig::new(address(global)) }
+pub(super) fn endpoint_config(global: u32, name: &str, backend: &BackendConfig) -> EndpointConfig {
+    EndpointConfig {
+        name: Some(name.to_owned()),
+        weight: backend.weight,
+        priority: backend.priority,
+        ..EndpointConfig::new(address(global))
+    }
 }
 
 impl Setup {
@@ -179,7 +185,7 @@ impl Setup {
             response: Lane::new(source()),
             queue: Lane::new(source()),
             health: health.collect(),
-            balancer: config.balance.strategy.build(),
+            balancer: config.balance.build(&shared.endpoints),
             candidates: Candidates::by(&config.balance),
             rng: seed.stream("balance"),
             config: Arc::new(config),
@@ -216,11 +222,7 @@ impl Setup {
 
     /// How many endpoints besides `last` could be tried, and how many of them have room now.
     pub(super) fn others(&self, tried: &[u32], last: u32) -> (usize, usize) {
-        let untried = |index: &&u32| **index != last && !tried.contains(index);
-        let others = self.candidates.ready().iter().filter(untried);
-        let list = self.shared.endpoints.list();
-        let with_room = others.clone().filter(|index| !list[**index as usize].is_full());
-        (others.count(), with_room.count())
+        self.candidates.others(&self.shared.endpoints, tried, last)
     }
 
     /// Gives a place back, and tells the balancer and the outlier detection how it went; whether that ejected the endpoint.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Instant, Rng,
-    endpoint::{Outcome, View},
+    endpoint::{Endpoints, OVERPROVISIONING, Outcome, View},
     quantity::TimeSpan,
 };
 
@@ -38,6 +38,7 @@ pub mod rendezvous;
 pub mod ring;
 pub mod round_robin;
 pub mod slow_start;
+mod tiered;
 
 pub use key::Key;
 pub use slow_start::SlowStart;
@@ -235,15 +236,29 @@ pub struct BalanceConfig {
     /// None by default; at the start of the proxy all endpoints count as warm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slow_start: Option<TimeSpan>,
+    /// Where endpoints have priorities: how many times more endpoints a tier has than its load needs. A tier keeps all of its load
+    /// until fewer than 1 / this of its endpoints are ready; then a part of it spills over to the next. 1 to 100.
+    #[schemars(range(min = 1.0, max = 100.0))]
+    pub overprovisioning: f64,
 }
 
 impl Default for BalanceConfig {
     fn default() -> Self {
-        Self { strategy: Strategy::default(), panic_threshold: 0.5, slow_start: None }
+        Self {
+            strategy: Strategy::default(),
+            panic_threshold: 0.5,
+            slow_start: None,
+            overprovisioning: OVERPROVISIONING,
+        }
     }
 }
 
 impl BalanceConfig {
+    /// One worker's balancer for these endpoints: the strategy's, or one for each tier of them.
+    pub fn build(&self, endpoints: &Endpoints) -> Box<dyn Balancer> {
+        tiered::build(&self.strategy, endpoints)
+    }
+
     /// What is impossible about the values: the field's name and what it must be.
     pub fn problem(&self) -> Option<(&'static str, String)> {
         if !(0.0..=1.0).contains(&self.panic_threshold) {
@@ -251,6 +266,9 @@ impl BalanceConfig {
         }
         if let Some(message) = self.slow_start.and_then(slow_start::problem) {
             return Some(("slow_start", message));
+        }
+        if !(1.0..=100.0).contains(&self.overprovisioning) {
+            return Some(("overprovisioning", "must be 1 to 100".to_owned()));
         }
         self.strategy.problem()
     }

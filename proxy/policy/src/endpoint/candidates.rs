@@ -3,10 +3,15 @@
 //! The list is dense and sorted, so that a strategy can index it at random or walk it in order. When too few endpoints are
 //! ready, the health information itself is in doubt, or what is left would be buried under everybody's load: then
 //! all that do not drain are candidates (Envoy's panic threshold). Wrong answers from some beat no answer from all.
+//!
+//! Where endpoints have different priorities, those of the [tiers](super::Tiers) that carry load are candidates, and the tiers are a part of the view.
 
 use std::sync::Arc;
 
-use super::{Endpoint, Endpoints};
+use super::{
+    Endpoint, Endpoints, Tiers,
+    tiers::{OVERPROVISIONING, Tier},
+};
 use crate::{
     Instant,
     balance::{BalanceConfig, SlowStart},
@@ -19,6 +24,8 @@ pub struct Candidates {
     generation: u64,
     panic: bool,
     ready: Vec<u32>,
+    overprovisioning: f64,
+    tiers: Option<Box<Tiers>>,
     slow_start: Option<Box<SlowStart>>,
 }
 
@@ -30,6 +37,8 @@ impl Candidates {
             generation: u64::MAX,
             panic: false,
             ready: Vec::new(),
+            overprovisioning: OVERPROVISIONING,
+            tiers: None,
             slow_start: None,
         }
     }
@@ -37,6 +46,7 @@ impl Candidates {
     /// An empty list, made as `config` says.
     pub fn by(config: &BalanceConfig) -> Self {
         Self {
+            overprovisioning: config.overprovisioning,
             slow_start: config.slow_start.map(|window| Box::new(SlowStart::new(window))),
             ..Self::new(config.panic_threshold)
         }
@@ -46,10 +56,13 @@ impl Candidates {
     pub fn prepare(&mut self, endpoints: &Endpoints, now: Instant) {
         let moved = self.refresh(endpoints);
         if let Some(slow_start) = &mut self.slow_start {
-            if moved {
-                slow_start.rebuild(endpoints.list(), [&*self.ready].into_iter(), now);
-            } else {
-                slow_start.advance(now);
+            match &self.tiers {
+                _ if !moved => slow_start.advance(now),
+                None => slow_start.rebuild(endpoints.list(), [&*self.ready].into_iter(), now),
+                Some(tiers) => {
+                    let groups = tiers.list().iter().map(Tier::candidates);
+                    slow_start.rebuild(endpoints.list(), groups, now);
+                }
             }
         }
     }
@@ -69,6 +82,13 @@ impl Candidates {
             return false;
         }
         self.generation = generation;
+        self.tiers = Tiers::of(endpoints.list(), self.overprovisioning).map(Box::new);
+        if let Some(tiers) = &mut self.tiers {
+            tiers.divide(endpoints.list(), self.panic_threshold);
+            tiers.write_candidates(&mut self.ready);
+            self.panic = tiers.is_panic();
+            return true;
+        }
         self.ready.clear();
         let all = || (0_u32..).zip(endpoints.list());
         self.ready.extend(all().filter(|(_, e)| e.is_ready()).map(|(index, _)| index));
@@ -84,6 +104,29 @@ impl Candidates {
     /// Whether so few are ready that all are candidates.
     pub fn is_panic(&self) -> bool {
         self.panic
+    }
+
+    /// How many endpoints besides `last` a request could try, and how many of them have room now: of the candidates or, when it has tried
+    /// them all, of those in reserve.
+    pub fn others(&self, endpoints: &Endpoints, tried: &[u32], last: u32) -> (usize, usize) {
+        let untried = |index: &u32| *index != last && !tried.contains(index);
+        let count = |all: &mut dyn Iterator<Item = u32>| {
+            let room =
+                |index: u32| endpoints.list().get(index as usize).is_some_and(|e| !e.is_full());
+            all.filter(untried).fold((0, 0), |(others, with_room), index| {
+                (others + 1, with_room + usize::from(room(index)))
+            })
+        };
+        let candidates = count(&mut self.ready.iter().copied());
+        match &self.tiers {
+            Some(tiers) if candidates.0 == 0 => count(&mut tiers.reserve()),
+            _ => candidates,
+        }
+    }
+
+    /// The tiers, where there are several.
+    pub fn tiers(&self) -> Option<&Tiers> {
+        self.tiers.as_deref()
     }
 
     /// The indices of the candidates, in rising order.
@@ -110,6 +153,7 @@ impl Candidates {
             tried,
             now,
             key: None,
+            tiers: self.tiers.as_deref(),
             slow_start: self.slow_start.as_deref().filter(|slow_start| !slow_start.is_idle()),
         }
     }
@@ -131,6 +175,8 @@ pub struct View<'a> {
     pub now: Instant,
     /// The request's hash key, for strategies that have an affinity to one.
     pub key: Option<u64>,
+    /// The endpoints by priority, where there are several priorities.
+    pub(crate) tiers: Option<&'a Tiers>,
     /// The endpoints that warm up, while there are any.
     pub(crate) slow_start: Option<&'a SlowStart>,
 }

@@ -18,9 +18,12 @@ use crate::Instant;
 
 mod candidates;
 mod set;
+mod tiers;
 
 pub use candidates::{Candidates, View};
 pub use set::Endpoints;
+pub(crate) use tiers::{OVERPROVISIONING, priorities};
+pub use tiers::{Tier, Tiers};
 
 /// How a request to an endpoint ended, as far as the endpoint is to be judged by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +66,8 @@ pub struct Endpoint {
     pub weight: u32,
     /// Requests in flight at once; `u32::MAX` for no limit.
     pub max_in_flight: u32,
+    /// Its tier: those of a lower number are used first ([`Tiers`]).
+    pub priority: u8,
     in_flight: AtomicU32,
     state: AtomicU64,
     requests: AtomicU64,
@@ -82,6 +87,7 @@ impl Endpoint {
             name: name.into(),
             weight: weight.max(1),
             max_in_flight: max_in_flight.max(1),
+            priority: 0,
             in_flight: AtomicU32::new(0),
             state: AtomicU64::new(0),
             requests: AtomicU64::new(0),
@@ -91,6 +97,12 @@ impl Endpoint {
             last_return: AtomicU64::new(0),
             warms_since: AtomicU64::new(WARM),
         }
+    }
+
+    /// The same in another tier than the first.
+    #[must_use]
+    pub fn with_priority(self, priority: u8) -> Self {
+        Self { priority, ..self }
     }
 
     /// It is new, or has come back: it may need to warm up ([`slow_start`](crate::balance::slow_start)).

@@ -10,6 +10,7 @@
 //! - [`time`], [`rng`], [`quantity`], [`distribution`], [`status`]: instants, seeds, quantities as people write
 //!   them, distributions whose draws mean the same on every machine, and ranges of HTTP statuses;
 //! - [`work`]: how a request carries its work to a simulated backend, and what the answer must be;
+//! - [`report`]: what an endpoint says of its own load, and how;
 //! - [`endpoint`]: an upstream's endpoints with their shared figures, and who of them may be picked;
 //! - [`balance`]: who is picked: a trait, a file for each strategy, and the registry of them;
 //! - [`health`], [`outlier`]: who is ready, by asking (active) and by watching (passive);
@@ -23,6 +24,7 @@ pub mod health;
 pub mod limit;
 pub mod outlier;
 pub mod quantity;
+pub mod report;
 pub mod retry;
 pub mod rng;
 pub mod status;
@@ -32,5 +34,6 @@ pub mod work;
 pub mod token;
 pub use balance::Balancer;
 pub use endpoint::{Candidates, Endpoint, Endpoints, Outcome, Transition, View};
+pub use report::LoadReport;
 pub use rng::{Rng, Seed};
 pub use time::Instant;

@@ -19,11 +19,26 @@
 
 use std::time::Duration;
 
+use super::ParameterInfo;
 use crate::{
     Instant,
     endpoint::{Outcome, View},
     quantity::TimeSpan,
     time::nanos,
+};
+
+/// The parameter `decay`, as the strategies that have it document it.
+pub(super) const DECAY: ParameterInfo = ParameterInfo {
+    name: "decay",
+    default: "\"10s\"",
+    doc: "The time in which what is known of an endpoint fades to 1/e; more than 0.",
+};
+
+/// The parameter `default_rtt`, likewise.
+pub(super) const DEFAULT_RTT: ParameterInfo = ParameterInfo {
+    name: "default_rtt",
+    default: "\"30ms\"",
+    doc: "The response time that is assumed before the first answer.",
 };
 
 /// The moving averages of one worker, by endpoint.

@@ -104,9 +104,9 @@ enum Weights {
 
 /// When an endpoint is due; the greatest is the one that is due first.
 #[derive(Clone, Copy, Debug)]
-struct Turn {
-    due: f64,
-    index: u32,
+pub(super) struct Turn {
+    pub(super) due: f64,
+    pub(super) index: u32,
 }
 
 impl Ord for Turn {

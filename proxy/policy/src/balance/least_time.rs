@@ -18,8 +18,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Balancer, ParameterInfo, Parameters, StrategyInfo,
-    latency::{Latencies, Rise},
+    Balancer, Parameters, StrategyInfo,
+    latency::{self, Latencies, Rise},
     peak_ewma::cheapest,
 };
 use crate::{
@@ -32,18 +32,7 @@ use crate::{
 pub const INFO: StrategyInfo = StrategyInfo {
     name: "least_time",
     summary: "The lowest average response time × requests in flight of all endpoints, by weight.",
-    parameters: &[
-        ParameterInfo {
-            name: "decay",
-            default: "\"10s\"",
-            doc: "The time in which what is known of an endpoint fades to 1/e; more than 0.",
-        },
-        ParameterInfo {
-            name: "default_rtt",
-            default: "\"30ms\"",
-            doc: "The response time that is assumed before the first answer.",
-        },
-    ],
+    parameters: &[latency::DECAY, latency::DEFAULT_RTT],
 };
 
 /// The parameters of `least_time`.

@@ -13,12 +13,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Instant, Rng,
+    Instant, LoadReport, Rng,
     endpoint::{Endpoints, OVERPROVISIONING, Outcome, View},
     quantity::TimeSpan,
 };
 
 mod alias;
+pub mod c3;
 mod config;
 pub mod first;
 pub mod hash;
@@ -33,12 +34,14 @@ pub mod maglev;
 mod members;
 pub mod p2c;
 pub mod peak_ewma;
+pub mod prequal;
 pub mod random;
 pub mod rendezvous;
 pub mod ring;
 pub mod round_robin;
 pub mod slow_start;
 mod tiered;
+pub mod weighted_by_load;
 
 pub use key::Key;
 pub use slow_start::SlowStart;
@@ -60,6 +63,22 @@ pub trait Balancer: fmt::Debug + Send {
     /// A request to this endpoint has ended so, this long after it had begun.
     fn on_end(&mut self, endpoint: u32, now: Instant, elapsed: Duration, outcome: Outcome) {
         let _ = (endpoint, now, elapsed, outcome);
+    }
+
+    /// An answer of this endpoint has said how loaded it is. Only for those that [need](Strategy::needs) it.
+    fn on_report(&mut self, endpoint: u32, now: Instant, report: &LoadReport) {
+        let _ = (endpoint, now, report);
+    }
+
+    /// An endpoint that shall be asked how loaded it is, without waiting for what it says. To be called after each pick until there
+    /// is none. Only for those that [need](Strategy::needs) it.
+    fn next_probe(&mut self) -> Option<u32> {
+        None
+    }
+
+    /// What an endpoint that was to be asked has said; nothing if it has not, or not in time.
+    fn on_probe(&mut self, endpoint: u32, now: Instant, answer: Option<&LoadReport>) {
+        let _ = (endpoint, now, answer);
     }
 }
 
@@ -102,6 +121,11 @@ trait Parameters {
     /// What of a request it chooses by, if it does.
     fn key(&self) -> Option<&Key> {
         None
+    }
+
+    /// What it needs of its world.
+    fn needs(&self) -> Needs<'_> {
+        Needs::Nothing
     }
 
     /// What is impossible about the parameters: the field below `balance`, and what it must be.
@@ -148,6 +172,11 @@ macro_rules! strategies {
             /// [the request's](crate::View::with_key).
             pub fn key(&self) -> Option<&Key> {
                 match self { $(Self::$variant(config) => config.key(),)* }
+            }
+
+            /// What it needs of its world.
+            pub fn needs(&self) -> Needs<'_> {
+                match self { $(Self::$variant(config) => config.needs(),)* }
             }
 
             /// What is impossible about the parameters: the field below `balance`, and what it must be.
@@ -208,6 +237,12 @@ strategies! {
     Maglev = maglev,
     /// By a key, the highest lot.
     Rendezvous = rendezvous,
+    /// In turns, by weights that load reports make.
+    WeightedByLoad = weighted_by_load,
+    /// By what probes have said.
+    Prequal = prequal,
+    /// The lowest score by response time and queue.
+    C3 = c3,
 }
 
 impl Strategy {

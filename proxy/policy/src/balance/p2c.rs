@@ -33,17 +33,20 @@ pub const INFO: StrategyInfo = StrategyInfo {
     name: "p2c",
     summary: "The power of two choices: the less loaded by weight of a few that are drawn at random.",
     parameters: &[
-        ParameterInfo {
-            name: "choices",
-            default: "2",
-            doc: "How many endpoints are drawn and compared, 1 to 16.",
-        },
+        CHOICES,
         ParameterInfo {
             name: "replacement",
             default: "false",
             doc: "Whether an endpoint may be drawn more than once for a request.",
         },
     ],
+};
+
+/// The parameter `choices`, as the strategies that have it document it.
+pub(super) const CHOICES: ParameterInfo = ParameterInfo {
+    name: "choices",
+    default: "2",
+    doc: "How many endpoints are drawn and compared, 1 to 16.",
 };
 
 pub(super) const MAX_CHOICES: usize = 16;

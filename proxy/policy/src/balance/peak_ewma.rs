@@ -19,9 +19,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Balancer, ParameterInfo, Parameters, StrategyInfo,
-    latency::{Latencies, Rise},
-    p2c::{Draws, MAX_CHOICES},
+    Balancer, Parameters, StrategyInfo,
+    latency::{self, Latencies, Rise},
+    p2c::{self, Draws, MAX_CHOICES},
 };
 use crate::{
     Instant, Rng,
@@ -33,23 +33,7 @@ use crate::{
 pub const INFO: StrategyInfo = StrategyInfo {
     name: "peak_ewma",
     summary: "Two choices by response time (a moving average that follows peaks at once) × requests in flight, by weight.",
-    parameters: &[
-        ParameterInfo {
-            name: "decay",
-            default: "\"10s\"",
-            doc: "The time in which what is known of an endpoint fades to 1/e; more than 0.",
-        },
-        ParameterInfo {
-            name: "default_rtt",
-            default: "\"30ms\"",
-            doc: "The response time that is assumed before the first answer.",
-        },
-        ParameterInfo {
-            name: "choices",
-            default: "2",
-            doc: "How many endpoints are drawn and compared, 1 to 16.",
-        },
-    ],
+    parameters: &[latency::DECAY, latency::DEFAULT_RTT, p2c::CHOICES],
 };
 
 /// The parameters of `peak_ewma`.

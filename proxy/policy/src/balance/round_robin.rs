@@ -59,7 +59,7 @@ impl Parameters for Config {
 const PASSES: usize = 16;
 
 #[derive(Debug, Default)]
-struct RoundRobin {
+pub(super) struct RoundRobin {
     generation: Option<u64>,
     /// The candidates by weight, then by index: each class is a stretch of it.
     order: Vec<u32>,

@@ -82,6 +82,26 @@ pub trait Balancer: fmt::Debug + Send {
     }
 }
 
+/// What a strategy needs of its world besides being told which requests begin and end. Decisions do no I/O: the strategy says what
+/// it wants to know, and whoever it works for finds out. That one asks once, when it builds the balancer, and does nothing of it for the
+/// strategies that need nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Needs<'a> {
+    /// Nothing more.
+    #[default]
+    Nothing,
+    /// What the answers say of their endpoint's load ([`Balancer::on_report`]).
+    Reports,
+    /// Endpoints to be asked how loaded they are ([`Balancer::next_probe`]), with a GET for this path that is answered by a report or,
+    /// after so long, not at all ([`Balancer::on_probe`]).
+    Probes {
+        /// The path.
+        path: &'a str,
+        /// How long an answer is waited for.
+        timeout: Duration,
+    },
+}
+
 /// What the strategy picks. Where slow start holds everybody back who could be taken, it does not count.
 pub fn pick(balancer: &mut dyn Balancer, view: &View<'_>, rng: &mut Rng) -> Option<u32> {
     let picked = balancer.pick(view, rng);

@@ -14,11 +14,11 @@ use std::io;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What every `summary.csv` starts with.
-const RUN_COLUMNS: [&str; 6] =
+pub(crate) const RUN_COLUMNS: [&str; 6] =
     ["schema_version", "scenario", "world", "variant", "seed", "verdict"];
 
 /// The metrics that every `summary.csv` has, in this order, whether or not a run has them.
-const ALWAYS: [(&str, Unit); 18] = [
+pub(crate) const ALWAYS: [(&str, Unit); 18] = [
     ("requests", Unit::Count),
     ("ok", Unit::Count),
     ("failed", Unit::Count),

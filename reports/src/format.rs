@@ -15,6 +15,11 @@ pub fn plain(value: f64) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
+/// A number for a file whose format writes numbers itself: without the noise in its last digits.
+pub fn rounded(value: f64) -> f64 {
+    plain(value).parse().unwrap_or(value)
+}
+
 /// A whole number with its thousands set apart: `12,345`.
 pub fn count(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());

@@ -5,7 +5,7 @@
 //! the column of maxima is in milliseconds, time counts from the start of the run. The warm-up is not
 //! in it: the histograms of a tag add up to the run's.
 
-use crate::run::{Run, Suite};
+use crate::run::{Run, Suite, World};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use std::io;
@@ -13,7 +13,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// The tag of a run's lines: `scenario|world|variant|seed`, with `_` for what a tag may not hold.
 pub fn tag(run: &Run) -> String {
-    let tag = format!("{}|{}|{}|{}", run.scenario, run.world, run.variant_text(), run.seed);
+    tag_of(&run.scenario, run.world, &run.variant_text(), run.seed)
+}
+
+/// The same from the parts that tell a run.
+pub(crate) fn tag_of(scenario: &str, world: World, variant: &str, seed: u64) -> String {
+    let tag = format!("{scenario}|{world}|{variant}|{seed}");
     let allowed = |c: char| if c == ',' || c.is_whitespace() || c.is_control() { '_' } else { c };
     tag.chars().map(allowed).collect()
 }

@@ -10,6 +10,7 @@ pub mod agreement;
 pub mod catalogue;
 pub mod compare;
 pub mod csv;
+pub mod diff;
 pub mod files;
 pub mod format;
 pub mod headline;

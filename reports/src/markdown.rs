@@ -157,7 +157,7 @@ fn longest_fence(text: &str) -> usize {
 }
 
 /// Text from a file as text: no markup, no table cells, no lines of its own.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -20,7 +20,7 @@ pub enum Colour {
 }
 
 impl Colour {
-    fn paint(self, style: Style, text: &str) -> String {
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
         match self {
             Colour::Plain => text.to_owned(),
             Colour::Ansi => format!("{style}{text}{style:#}"),
@@ -146,6 +146,6 @@ fn trouble(run: &Run, colour: Colour) -> String {
     out
 }
 
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

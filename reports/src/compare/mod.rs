@@ -8,7 +8,7 @@
 pub mod csv;
 pub mod page;
 mod quality;
-mod sentence;
+pub(crate) mod sentence;
 pub mod text;
 
 pub use quality::Quality;

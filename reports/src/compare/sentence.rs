@@ -60,12 +60,12 @@ fn verdict(variant: &Variant<'_>) -> Option<Verdict> {
 }
 
 /// A p-value with as many digits as mean something.
-pub(super) fn p(value: f64) -> String {
+pub(crate) fn p(value: f64) -> String {
     if value < 0.001 { "< 0.001".to_owned() } else { format::significant(value, 2) }
 }
 
 /// `0.12 × (0.11 to 0.13)`.
-pub(super) fn ratio(comparison: &Comparison) -> String {
+pub(crate) fn ratio(comparison: &Comparison) -> String {
     let times = |value: f64| format::significant(value, 3);
     match (comparison.ratio, comparison.interval) {
         (Some(ratio), Some(interval)) => {

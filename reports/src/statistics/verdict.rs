@@ -53,6 +53,28 @@ impl Comparison {
             p: sign_flip_p(&effects, seed),
         }
     }
+
+    /// What is said of it as one of a family: with its p after correction, and the pairs that the family needs.
+    pub fn judged(
+        &self,
+        corrected: f64,
+        needed: usize,
+        floor: NoiseFloor,
+        better: Better,
+    ) -> Judged {
+        let verdict = match self.ratio {
+            Some(ratio) if corrected <= ALPHA && floor.is_below(ratio) => {
+                if (ratio < 1.0) == (better == Better::Smaller) {
+                    Verdict::Better
+                } else {
+                    Verdict::Worse
+                }
+            }
+            Some(_) if corrected <= ALPHA || self.pairs >= needed => Verdict::NoDifference,
+            _ => Verdict::TooFew,
+        };
+        Judged { comparison: *self, corrected, verdict }
+    }
 }
 
 /// What is said about a comparison.
@@ -95,20 +117,10 @@ pub struct Judged {
 pub fn judge(family: &[Comparison], floor: NoiseFloor, better: Better) -> Vec<Judged> {
     let p: Vec<f64> = family.iter().map(|comparison| comparison.p).collect();
     let needed = pairs_needed(family.len());
-    let judged = family.iter().zip(holm(&p)).map(|(comparison, corrected)| {
-        let verdict = match comparison.ratio {
-            Some(ratio) if corrected <= ALPHA && floor.is_below(ratio) => {
-                if (ratio < 1.0) == (better == Better::Smaller) {
-                    Verdict::Better
-                } else {
-                    Verdict::Worse
-                }
-            }
-            Some(_) if corrected <= ALPHA || comparison.pairs >= needed => Verdict::NoDifference,
-            _ => Verdict::TooFew,
-        };
-        Judged { comparison: *comparison, corrected, verdict }
-    });
+    let judged = family
+        .iter()
+        .zip(holm(&p))
+        .map(|(comparison, corrected)| comparison.judged(corrected, needed, floor, better));
     judged.collect()
 }
 

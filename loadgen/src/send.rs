@@ -20,7 +20,7 @@ use policy::Instant;
 use reports::{FailClass, Outcome, Sample};
 
 use crate::{
-    client::{Ending, Errand, Seat, Template, Told, Traffic, exchange},
+    client::{Cookies, Ending, Errand, Keeping, Seat, Template, Told, Traffic, exchange},
     config::{Arrivals, Connections, Problem},
     ledger::Ledger,
     progress::Progress,
@@ -51,6 +51,7 @@ pub(crate) struct Ready {
     pub(crate) trace: Option<Arc<TraceRequests>>,
     pub(crate) connections: Connections,
     pub(crate) route: Route,
+    pub(crate) cookies: Cookies,
     /// Requests of this thread that may still be taken up.
     pub(crate) left: Cell<u64>,
 }
@@ -65,7 +66,8 @@ impl Ready {
         let host = HeaderValue::from_str(&plan.host)
             .map_err(|_| Problem::new("host", "must be visible ASCII text"))?;
         let work = plan.carry == Carry::Work;
-        let client = work && (load.load.clients.is_some() || load.load.users.is_some());
+        let named = load.load.clients.is_some() || load.load.users.is_some();
+        let client = work && named;
         let told = Told { work, client };
         let connections = load.load.connections;
         let template = |request| {
@@ -83,6 +85,7 @@ impl Ready {
             trace,
             connections,
             route: Route::new(load, plan.seed, plan.addresses.len() as u32),
+            cookies: Cookies::new(if named { Keeping::Each } else { Keeping::Nothing }),
             left: Cell::new(load.load.requests.map_or(u64::MAX, |limit| plan.share.part(limit))),
         })
     }
@@ -128,6 +131,7 @@ impl<N: Net> Shared<N> {
             template,
             planned,
             trace: ready.trace.as_deref(),
+            cookies: &ready.cookies,
             bytes_out: &bytes_out,
         };
         let endpoint = |name: &[u8]| self.endpoints.get(name).copied();

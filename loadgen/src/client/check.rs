@@ -4,7 +4,7 @@
 //! that mixes up two answers, cuts one short or repeats a buffer is caught by the first wrong byte. An answer that
 //! names another number itself (one from a cache) is checked against that.
 
-use http::{HeaderMap, HeaderName, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use policy::work::{ENDPOINT_HEADER, ID_HEADER, Pattern};
@@ -29,6 +29,8 @@ pub(crate) struct Answer {
     pub(crate) mismatch: Option<String>,
     /// Whether the connection may serve another request, as far as the answer says.
     pub(crate) keeps: bool,
+    /// The cookie that the client is to keep.
+    pub(crate) cookie: Option<HeaderValue>,
 }
 
 /// What an answer must be.
@@ -82,6 +84,7 @@ pub(super) async fn receive(
         bytes,
         mismatch,
         keeps: !says_close(&head.headers),
+        cookie: head.headers.get_all(header::SET_COOKIE).iter().next_back().cloned(),
     })
 }
 

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::{
     body::RequestBody,
     check::{Answer, receive},
+    cookies::Cookies,
     fault::Ending,
     template::{Filled, Template},
     wire::Wire,
@@ -50,6 +51,7 @@ pub(crate) struct Errand<'a, N> {
     pub(crate) template: &'a Template,
     pub(crate) planned: &'a Planned,
     pub(crate) trace: Option<&'a TraceRequests>,
+    pub(crate) cookies: &'a Cookies,
     /// Set to the body bytes that were sent.
     pub(crate) bytes_out: &'a Cell<u64>,
 }
@@ -94,7 +96,7 @@ pub(crate) async fn exchange<N: Net>(
     traffic: &Traffic,
     endpoint: impl FnOnce(&[u8]) -> Option<usize>,
 ) -> Ending {
-    let Errand { net, address, template, planned, trace, bytes_out } = errand;
+    let Errand { net, address, template, planned, trace, cookies, bytes_out } = errand;
     if let Some(kept) = connection
         && kept.sender.ready().await.is_err()
     {
@@ -112,8 +114,10 @@ pub(crate) async fn exchange<N: Net>(
             },
         };
         let open = connection.insert(open);
-        let Filled { request, body, sent, is_idempotent, expected } = template.fill(planned, trace);
+        let Filled { mut request, body, sent, is_idempotent, expected } =
+            template.fill(planned, trace);
         let from: Instant = net.clock().now();
+        cookies.attach(planned.client, from, request.headers_mut());
         let before = open.received.get();
         let result = open.sender.try_send_request(request).await;
         bytes_out.set(sent.as_ref().map_or(body, |sent| sent.get()));
@@ -138,6 +142,9 @@ pub(crate) async fn exchange<N: Net>(
         let whole = sent.is_none_or(|sent| sent.get() == body);
         return match answer {
             Ok(answer) => {
+                if let Some(set) = &answer.cookie {
+                    cookies.keep(planned.client, net.clock().now(), set);
+                }
                 if !answer.keeps || !whole {
                     *connection = None;
                 }

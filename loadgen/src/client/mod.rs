@@ -7,6 +7,7 @@
 mod body;
 mod check;
 mod connection;
+mod cookies;
 mod fault;
 mod pool;
 mod template;
@@ -14,6 +15,7 @@ mod text;
 mod wire;
 
 pub(crate) use connection::{Errand, Traffic, exchange};
+pub(crate) use cookies::{Cookies, Keeping};
 pub(crate) use fault::Ending;
 pub(crate) use pool::{Pool, Seat};
 pub use template::CLIENT_HEADER;

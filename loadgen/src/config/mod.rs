@@ -53,7 +53,7 @@ pub struct Load {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<u32>,
     /// So many distinct clients, each named in the request field `windtunnel-client`. In an open loop none by
-    /// default; in a closed loop each user is a client.
+    /// default; in a closed loop each user is a client. A client keeps the last cookie that it was given, and sends it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<u32>,
     /// The load ends after so many requests, if nothing else ends it earlier.

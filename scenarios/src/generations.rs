@@ -13,44 +13,61 @@ use proxy::engine::{Shared, UpstreamShared};
 
 use crate::counters::Counters;
 
-/// Every proxy of a run, and every set of endpoints.
+/// Every proxy of a run, and every set of endpoints: by the scenario's proxies.
+#[derive(Debug)]
+pub struct Generations(Vec<Line>);
+
+/// One proxy of the scenario, and those that have taken its place.
 #[derive(Debug, Default)]
-pub struct Generations {
+struct Line {
     shares: Vec<Arc<Shared>>,
     upstreams: Vec<Arc<UpstreamShared>>,
 }
 
 impl Generations {
-    /// Another proxy.
-    pub fn started(&mut self, shared: Arc<Shared>, upstream: Arc<UpstreamShared>) {
-        self.shares.push(shared);
-        self.upstreams.push(upstream);
+    /// For a scenario of so many proxies.
+    pub fn new(proxies: u32) -> Self {
+        Self((0..proxies).map(|_| Line::default()).collect())
     }
 
-    /// Another set of endpoints in the same proxy.
-    pub fn reloaded(&mut self, upstream: Arc<UpstreamShared>) {
-        self.upstreams.push(upstream);
+    /// Another process is the scenario's proxy of this number.
+    pub fn started(&mut self, proxy: u32, shared: Arc<Shared>, upstream: Arc<UpstreamShared>) {
+        let line = &mut self.0[proxy as usize];
+        line.shares.push(shared);
+        line.upstreams.push(upstream);
+    }
+
+    /// Another set of endpoints in the same process.
+    pub fn reloaded(&mut self, proxy: u32, upstream: Arc<UpstreamShared>) {
+        self.0[proxy as usize].upstreams.push(upstream);
     }
 
     /// What all of them have counted so far.
     pub fn counters(&self) -> Counters {
-        Counters::read(self.shares.iter().map(|s| &**s), self.upstreams.iter().map(|u| &**u))
+        let shares = self.0.iter().flat_map(|line| &line.shares);
+        Counters::read(shares.map(|s| &**s), self.upstreams().map(|u| &**u))
+    }
+
+    fn upstreams(&self) -> impl Iterator<Item = &Arc<UpstreamShared>> {
+        self.0.iter().flat_map(|line| &line.upstreams)
     }
 
     /// Every endpoint of every set; one that several sets share comes several times.
     pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        self.upstreams.iter().flat_map(|upstream| upstream.endpoints.list())
+        self.upstreams().flat_map(|upstream| upstream.endpoints.list())
     }
 
-    /// The endpoints of the last set.
-    pub fn present(&self) -> &[Arc<Endpoint>] {
-        self.upstreams.last().map_or(&[], |upstream| upstream.endpoints.list())
+    /// The endpoints of the last set of each of the scenario's proxies, in order.
+    pub fn present(&self) -> impl Iterator<Item = &[Arc<Endpoint>]> {
+        self.0
+            .iter()
+            .map(|line| line.upstreams.last().map_or(&[][..], |last| last.endpoints.list()))
     }
 
     /// How often each endpoint was ejected, and by name: those that were not are left out.
     fn ejections(&self) -> BTreeMap<&str, u64> {
         let mut all = BTreeMap::new();
-        for upstream in &self.upstreams {
+        for upstream in self.upstreams() {
             for (endpoint, site) in upstream.endpoints.list().iter().zip(&upstream.sites) {
                 let times = site.ejections.load(Relaxed);
                 if times > 0 {
@@ -77,15 +94,29 @@ impl Generations {
             let each = ejections.iter().map(|(name, n)| format!("{name} {}", times(*n)));
             notes.push(format!("ejected as outliers: {}", each.collect::<Vec<_>>().join(", ")));
         }
-        let absent = self.present().iter().filter_map(|endpoint| {
-            let why = match (endpoint.is_up(), endpoint.is_ejected()) {
-                (false, _) => "held to be down by the health checks",
-                (true, true) => "ejected",
-                (true, false) => return None,
-            };
-            Some(format!("at the end {} was {why}", endpoint.name))
-        });
-        notes.extend(absent);
+        notes.extend(absent(self.present()));
         notes
     }
+}
+
+/// To whom nothing would be sent now, in words, by the endpoints that each proxy has: in the order of the first.
+pub fn absent<'a>(present: impl Iterator<Item = &'a [Arc<Endpoint>]>) -> Vec<String> {
+    let mut proxies = 0;
+    let mut found: Vec<(&str, &str, u32)> = Vec::new();
+    for endpoint in present.inspect(|_| proxies += 1).flatten() {
+        let why = match (endpoint.is_up(), endpoint.is_ejected()) {
+            (false, _) => "held to be down by the health checks",
+            (true, true) => "ejected",
+            (true, false) => continue,
+        };
+        match found.iter_mut().find(|(name, other, _)| *name == endpoint.name && *other == why) {
+            Some((.., count)) => *count += 1,
+            None => found.push((&endpoint.name, why, 1)),
+        }
+    }
+    let note = |(name, why, count): &(&str, &str, u32)| match proxies {
+        0 | 1 => format!("at the end {name} was {why}"),
+        _ => format!("at the end {name} was {why}, for {count} of {proxies} proxies"),
+    };
+    found.iter().map(note).collect()
 }

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod compare;
 pub mod counters;
 pub mod felt;
+pub mod fleet;
 pub mod fuzz;
 pub mod generations;
 pub mod interrupt;

@@ -8,8 +8,8 @@ use reports::{Phase, RecorderConfig};
 
 use crate::language::Scenario;
 
-/// What is sent, and what of it is measured.
-pub fn plan(scenario: &Scenario, seed: Seed, address: SocketAddr) -> Plan {
+/// What is sent to the proxies at these addresses, and what of it is measured.
+pub fn plan(scenario: &Scenario, seed: Seed, addresses: Vec<SocketAddr>) -> Plan {
     let phases = scenario.phases.iter().map(|(name, window)| Phase {
         name: name.clone(),
         from: window.from(),
@@ -32,8 +32,9 @@ pub fn plan(scenario: &Scenario, seed: Seed, address: SocketAddr) -> Plan {
         loads: loads.collect(),
         seed: seed.child("load"),
         duration: Some(scenario.duration.0),
-        addresses: vec![address],
-        host: address.to_string(),
+        // They all go by one name, as behind one balancer.
+        host: addresses.first().map(SocketAddr::to_string).unwrap_or_default(),
+        addresses,
         recorder,
         carry: Carry::Work,
         payload: None,

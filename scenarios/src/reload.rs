@@ -7,13 +7,13 @@ use proxy::config::{EndpointConfig, ProxyConfig};
 
 use crate::language::{Action, Moment};
 
-/// Changes `config` as the event says; false when it is none that changes a configuration. `told` is an endpoint as the
-/// proxy is told of it.
+/// Changes the `config` of one proxy, by its number, as the event says. `told` is an endpoint as the proxy is told of it.
 pub fn change(
     config: &mut ProxyConfig,
     moment: &Moment,
+    proxy: u32,
     told: impl Fn(&str) -> Option<EndpointConfig>,
-) -> bool {
+) {
     match &moment.action {
         Action::Add { .. } => {
             config.endpoints.extend(moment.endpoints.iter().filter_map(|name| told(name)));
@@ -22,8 +22,9 @@ pub fn change(
             let goes = |name: &str| moment.endpoints.iter().any(|gone| gone == name);
             config.endpoints.retain(|endpoint| !goes(&endpoint.name()));
         }
-        Action::Reload { config: None, .. } => {}
-        Action::Reload { config: Some(new), .. } => {
+        Action::Reload { configs, .. } => {
+            let place = proxy.checked_sub(moment.proxies.start);
+            let Some(new) = place.and_then(|place| configs.get(place as usize)) else { return };
             *config = ProxyConfig {
                 listen: config.listen,
                 workers: config.workers,
@@ -31,7 +32,6 @@ pub fn change(
                 ..(**new).clone()
             };
         }
-        _ => return false,
+        _ => {}
     }
-    true
 }

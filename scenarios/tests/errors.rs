@@ -112,6 +112,49 @@ fn the_proxy() {
 }
 
 #[test]
+fn several_proxies() {
+    let head = |proxies: &str| format!("duration = \"60s\"\nproxies = {proxies}");
+    let five = head("5");
+    let of = |which: &str| {
+        let event = "[[events]]\nat = \"20s\"\nrestart_proxy = {}";
+        picture(&format!(
+            "{five}\n{}\n{event}\nproxy = {which}\n",
+            &GOOD["duration = \"60s\"\n".len()..]
+        ))
+    };
+    let about = |event: &str| {
+        let rest = &GOOD["duration = \"60s\"\n".len()..];
+        picture(&format!("{five}\n{rest}\n[[events]]\nat = \"20s\"\nproxy = 3\n{event}\n"))
+    };
+    let numbers = instead(&[
+        ("duration = \"60s\"", &head("0")),
+        ("duration = \"60s\"", &head("-1")),
+        ("duration = \"60s\"", &head("1001")),
+        ("duration = \"60s\"", &head("\"five\"")),
+    ]);
+    let views =
+        GOOD.replace("duration = \"60s\"", &head("900")).replace("count = 3", "count = 2000");
+    let pictures = [
+        numbers,
+        picture(&views),
+        picture(
+            &GOOD
+                .replace("duration = \"60s\"", &five)
+                .replace("[backends.web]", "[backends.proxy]"),
+        ),
+        of("5"),
+        of("\"proxy-7\""),
+        of("\"edge-1\""),
+        of("\"proxy-03\""),
+        of("1.5"),
+        about("crash = { endpoint = \"web-1\" }"),
+        about("add = { backend = \"web\" }"),
+        picture(&format!("{GOOD}\n[[events]]\nat = \"20s\"\nproxy = 1\nrestart_proxy = {{}}\n")),
+    ];
+    insta::assert_snapshot!(pictures.join("--------------------\n"));
+}
+
+#[test]
 fn events() {
     let pictures = with(&[
         "[[events]]\nat = \"70s\"\ncrash = { endpoint = \"web-1\" }",

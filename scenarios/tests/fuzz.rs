@@ -83,8 +83,8 @@ fn whatever_is_drawn_passes_the_check() {
                 });
                 let mut without_configurations = read.events.clone();
                 for event in &mut without_configurations {
-                    if let scenarios::language::Action::Reload { config, .. } = &mut event.action {
-                        *config = None;
+                    if let scenarios::language::Action::Reload { configs, .. } = &mut event.action {
+                        configs.clear();
                     }
                 }
                 assert_eq!(without_configurations, events);
@@ -104,6 +104,21 @@ fn nothing_is_drawn_that_the_world_cannot_do() {
         let events = draw(&bare, World::Model, Seed(seed));
         assert!(drafts[0].scenario(&events, 1).is_ok(), "{events:?}");
     }
+}
+
+#[test]
+fn of_several_proxies_sometimes_one_is_restarted() {
+    let text = SMALL.replace("seed = 5", "seed = 5\nproxies = 3");
+    let (_directory, drafts) = of_text(&text, World::Sim);
+    let bare = drafts[0].scenario(&[], 1).expect("right");
+    let mut seen = BTreeSet::new();
+    for seed in 0..500 {
+        let events = draw(&bare, World::Sim, Seed(seed));
+        assert!(drafts[0].scenario(&events, 1).is_ok(), "{events:?}");
+        let restarts = events.iter().filter(|event| event.action.name() == "restart_proxy");
+        seen.extend(restarts.map(|event| event.proxy.map(|which| which.0)));
+    }
+    assert_eq!(seen, [None, Some(0), Some(1), Some(2)].into());
 }
 
 #[test]

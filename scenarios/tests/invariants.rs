@@ -42,7 +42,7 @@ fn secs(seconds: f64) -> Instant {
 /// A checker that was told one proxy with this configuration.
 fn watching(rest: &str) -> (Invariants, u32) {
     let mut invariants = Invariants::new(&scenario(""), Instant::START);
-    let process = invariants.process();
+    let process = invariants.process(0);
     let number = invariants.configured(Instant::START, process, &config(rest));
     (invariants, number)
 }
@@ -170,7 +170,7 @@ fn nothing_goes_to_an_endpoint_out_of_use_but_for_panic() {
 #[test]
 fn a_removed_endpoint_is_used_by_those_who_came_before() {
     let mut all = Invariants::new(&scenario(""), Instant::START);
-    let process = all.process();
+    let process = all.process(0);
     let first = all.configured(Instant::START, process, &config(""));
     let mut smaller = config("");
     smaller.endpoints.remove(1);
@@ -295,10 +295,10 @@ fn limits_are_kept() {
 fn a_reload_keeps_the_count_and_a_new_proxy_does_not() {
     let limits = "limits = { endpoint_in_flight = 1 }";
     let mut all = Invariants::new(&scenario(""), Instant::START);
-    let old = all.process();
+    let old = all.process(0);
     let first = all.configured(Instant::START, old, &config(limits));
     all.taken(secs(1.0), first, 0);
-    let new = all.process();
+    let new = all.process(0);
     let other = all.configured(secs(2.0), new, &config(limits));
     all.taken(secs(3.0), other, 0);
     // Another limit makes another count, as in the proxy.
@@ -318,7 +318,7 @@ fn spend(
     mut granted: impl FnMut(&mut RetryBudget, Instant) -> bool,
 ) -> InvariantResult {
     let mut all = Invariants::new(&scenario(""), Instant::START);
-    let process = all.process();
+    let process = all.process(0);
     let number = all.configured(Instant::START, process, config);
     let mut budget = RetryBudget::new(&config.retry, 1, Instant::START);
     let mut now = Instant::START;
@@ -400,16 +400,16 @@ fn all_are_in_use_again_in_time() {
     let list = endpoints();
     list.set_up(1, Transition::Down);
     let mut all = recovering();
-    all.look(secs(23.0), list.list());
+    all.look(secs(23.0), 0, list.list());
     assert_eq!(result(&mut all, "recovery").checked, 0, "there is time yet");
     list.set_up(1, Transition::Up);
-    all.look(due, list.list());
+    all.look(due, 0, list.list());
     assert_eq!(all.recovery_due(), Instant::NEVER);
     holds(&mut all, "recovery", 3);
 
     list.set_up(1, Transition::Down);
     let mut all = recovering();
-    all.look(due, list.list());
+    all.look(due, 0, list.list());
     breaks(&mut all, "recovery", "at 22.001s the health checks still held web-1 to be down");
 
     let mut all = recovering();
@@ -430,17 +430,39 @@ fn an_ejection_that_is_over_is_over() {
         list
     };
     let mut all = Invariants::new(&scenario, Instant::START);
-    let process = all.process();
+    let process = all.process(0);
     let number = all.configured(Instant::START, process, &config(""));
     let list = eject();
     all.turned(secs(35.0), &turn(number, 0, Standing::Ready), || None);
-    all.look(secs(35.0), list.list());
+    all.look(secs(35.0), 0, list.list());
     // Nobody has asked since: it will be found to be over when somebody does.
-    all.look(secs(50.0), list.list());
+    all.look(secs(50.0), 0, list.list());
     holds(&mut all, "recovery", 6);
     all.turned(secs(37.0), &turn(number, 0, Standing::Ready), || None);
-    all.look(secs(50.0), list.list());
+    all.look(secs(50.0), 0, list.list());
     breaks(&mut all, "recovery", "at 50s web-1 was still left out after its ejection");
+}
+
+#[test]
+fn each_proxy_has_to_be_well_again() {
+    let text = format!("proxies = 2\n{CRASH}{RESTART}");
+    let config = OutlierConfig { consecutive_failures: 1, ..OutlierConfig::default() };
+    let ejecting = || {
+        let list = endpoints();
+        outlier::on_result(&config, &list, 1, secs(6.0), Outcome::Failure);
+        list
+    };
+    let mut all = Invariants::new(&scenario(&text), Instant::START);
+    let numbers = [0, 1].map(|proxy| {
+        let process = all.process(proxy);
+        all.configured(Instant::START, process, &self::config(""))
+    });
+    // Both have ejected it, and since that is over only the second has had a request to send.
+    all.turned(secs(37.0), &turn(numbers[1], 0, Standing::Ready), || None);
+    all.look(secs(50.0), 0, ejecting().list());
+    all.look(secs(50.0), 1, ejecting().list());
+    let example = "at 50s web-1 in proxy-1 was still left out after its ejection";
+    breaks(&mut all, "recovery", example);
 }
 
 #[test]
@@ -448,12 +470,22 @@ fn where_nothing_can_be_said_of_recovery_it_says_why() {
     let why = |rest: &str| {
         let mut all = Invariants::new(&scenario(rest), Instant::START);
         assert_eq!(all.recovery_due(), Instant::NEVER);
-        all.look(secs(50.0), endpoints().list());
+        all.look(secs(50.0), 0, endpoints().list());
         result(&mut all, "recovery").unchecked.expect("nothing was checked")
     };
     let event = |what: &str| format!("[[events]]\nat = \"7s\"\n{what}\n");
     assert_eq!(why(""), "nothing happens in this scenario");
     assert_eq!(why(CRASH), "after the last event web-1 is not whole: crash");
+    // A link is whole when each proxy's is.
+    let two = |proxy: &str| {
+        let repair = event(&format!("{proxy}\nrepair = {{ endpoint = \"web-1\" }}"));
+        format!("proxies = 2\n{}{repair}", event("proxy = 0\npartition = { endpoint = \"web-1\" }"))
+    };
+    assert_eq!(why(&two("proxy = 1")), "after the last event web-1 is not whole: partition");
+    assert_ne!(
+        Invariants::new(&scenario(&two("proxy = 0")), Instant::START).recovery_due(),
+        Instant::NEVER
+    );
     // A process that is started anew repairs no link.
     let cut = event("partition = { endpoint = \"web-1\" }");
     let after = "after the last event web-1 is not whole: partition";

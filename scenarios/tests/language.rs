@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proxy::config::document::{Document, Origin};
 use reports::{Metrics, Unit, World};
 use scenarios::language::{
-    Action, Scenario, Setting, Threshold, Variant, load_paths,
+    Action, Moment, Scenario, Setting, Threshold, Variant, load_paths,
     matrix::variants,
     suite::{Failure, find},
 };
@@ -145,9 +145,9 @@ fn reloads_add_up() {
     let configs: Vec<_> = scenario
         .timeline()
         .into_iter()
-        .filter_map(|moment| match moment.action {
-            Action::Reload { config, .. } => config,
-            _ => None,
+        .flat_map(|moment| match moment.action {
+            Action::Reload { configs, .. } => configs,
+            _ => Vec::new(),
         })
         .collect();
     assert_eq!(configs.len(), 2);
@@ -155,6 +155,49 @@ fn reloads_add_up() {
     assert_eq!(configs[1].retry.attempts, 2);
     assert_eq!(configs[1].balance, configs[0].balance);
     assert_ne!(configs[0].balance, scenario.proxy.balance);
+}
+
+#[test]
+fn each_of_several_proxies_has_what_it_was_told() {
+    let events = "[[events]]\nat = '1s'\nreload = { retry = { attempts = 2 } }\n\
+                  [[events]]\nat = '2s'\nproxy = 1\nreload = { balance = { strategy = 'random' } }\n\
+                  [[events]]\nat = '3s'\nproxy = 'proxy-2'\nrestart_proxy = { down = '1s' }\n\
+                  [[events]]\nat = '4s'\nreload = { retry = { attempts = 3 } }\n\
+                  [[events]]\nat = '5s'\nproxy = 'proxy-0'\nreload = { retry = { attempts = 0 } }\n\
+                  [[events]]\nat = '6s'\nproxy = 1\npartition = { endpoint = 'web-0' }\n";
+    let scenario = read(&format!("proxies = 3\n{SMALL}{events}")).remove(0).scenario;
+    let tell = |moment: Moment| {
+        let configs = match moment.action {
+            Action::Reload { configs, .. } => configs,
+            _ => Vec::new(),
+        };
+        let told = configs
+            .iter()
+            .map(|config| format!(" {} {}", config.retry.attempts, config.balance.strategy.name()));
+        format!("{} {:?}:{}", moment.label, moment.proxies, told.collect::<String>())
+    };
+    let told: Vec<String> = scenario.timeline().into_iter().map(tell).collect();
+    let first = scenario.proxy.balance.strategy.name();
+    assert_eq!(
+        told,
+        [
+            format!("reload retry 0..3: 2 {first} 2 {first} 2 {first}"),
+            "reload balance (proxy-1) 1..2: 2 random".to_owned(),
+            "restart proxy, 1s down (proxy-2) 2..3:".to_owned(),
+            format!("reload retry 0..3: 3 {first} 3 random 3 {first}"),
+            format!("reload retry (proxy-0) 0..1: 0 {first}"),
+            "partition web-0 (proxy-1) 1..2:".to_owned(),
+        ]
+    );
+    // Written and read again it is the same, and one proxy is not worth a word.
+    assert_eq!(read(&scenario.to_toml()).remove(0).scenario, scenario);
+    assert!(scenario.to_toml().contains("\nproxies = 3\n"));
+    let one = read(&format!("proxies = 1\n{SMALL}")).remove(0).scenario;
+    assert!(!one.to_toml().contains("proxies"));
+    assert_eq!(one.to_toml(), read(SMALL).remove(0).scenario.to_toml());
+    // How many there are can be varied.
+    let varied = read(&format!("{SMALL}[matrix]\nproxies = [1, 20]\n"));
+    assert_eq!(varied.iter().map(|v| v.scenario.proxies).collect::<Vec<_>>(), [1, 20]);
 }
 
 #[test]

@@ -261,7 +261,7 @@ impl Tools<'_> {
         let are = if left == 1 { "is" } else { "are" };
         print(&format!("{left} of {drawn} events {are} left after {runs} runs:"));
         for event in &case.events {
-            print(&format!("  {:>8}  {}", time(event.at), event.action.label()));
+            print(&format!("  {:>8}  {}", time(event.at), event.label()));
         }
         print(&format!("it breaks {broken}"));
         let origin = Origin { command: self.args.command(seed), number: found.number, drawn, runs };

@@ -13,7 +13,7 @@ use policy::{Rng, Seed, balance::STRATEGIES, quantity::TimeSpan};
 use reports::World;
 
 use super::{heal, values};
-use crate::language::{Action, Event, Scenario, Target, timeline::Present, world};
+use crate::language::{Action, Event, Scenario, Target, Which, timeline::Present, world};
 
 /// At most so many events are drawn, those aside that heal.
 pub const MAX_EVENTS: usize = 12;
@@ -147,7 +147,14 @@ impl Artist<'_> {
             }
             action => self.before = action.endpoint().map(str::to_owned),
         }
-        Some(Event { at: TimeSpan(at), action })
+        let proxy = match action {
+            // Half of the restarts of several are of one alone. Where there is one, nothing is drawn.
+            Action::RestartProxy { .. } if self.scenario.proxies > 1 && rng.chance(0.5) => {
+                Some(Which(rng.below(u64::from(self.scenario.proxies)) as u32))
+            }
+            _ => None,
+        };
+        Some(Event { at: TimeSpan(at), proxy, action })
     }
 
     fn action(&self, kind: Kind, rng: &mut Rng) -> Option<Action> {
@@ -185,7 +192,7 @@ impl Artist<'_> {
             Kind::Reload => {
                 let strategies: Vec<&str> = STRATEGIES.iter().map(|info| info.name).collect();
                 let changes = values::changes(rng, &strategies);
-                Some(Action::Reload { changes, config: None })
+                Some(Action::Reload { changes, configs: Vec::new() })
             }
             Kind::RestartProxy => {
                 let down = match rng.below(3) {

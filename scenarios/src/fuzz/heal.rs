@@ -3,7 +3,7 @@
 //! Faults of endpoints are restored, links repaired, settings that a reload changed are set back, and where no endpoint is
 //! left one is added. What has been added or removed stays so: that is a change and no fault.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use backend_sim::Fault;
 use policy::quantity::TimeSpan;
@@ -15,8 +15,9 @@ use crate::language::{Action, Event, Scenario, Target, timeline::Present};
 #[derive(Debug, Default)]
 struct Wrong {
     endpoints: BTreeSet<String>,
-    links: BTreeSet<String>,
-    loads: BTreeSet<String>,
+    /// With the proxies at their other ends, by their numbers: from, and to.
+    links: BTreeSet<(String, u32, u32)>,
+    loads: BTreeSet<(String, u32, u32)>,
     settings: Map<String, Value>,
     /// How many endpoints there are.
     left: usize,
@@ -30,17 +31,21 @@ pub fn restoring(scenario: &Scenario, events: &[Event], at: TimeSpan) -> Vec<Eve
     for endpoint in together(scenario, events, &wrong.endpoints) {
         actions.push(Action::Fault { endpoint, fault: Fault::Restore });
     }
-    for endpoint in together(scenario, events, &wrong.links) {
+    let names = |links: BTreeSet<(String, u32, u32)>| {
+        links.into_iter().map(|(name, ..)| name).collect::<BTreeSet<_>>()
+    };
+    for endpoint in together(scenario, events, &names(wrong.links)) {
         actions.push(Action::Repair(Target::Endpoint(endpoint)));
     }
-    actions.extend(wrong.loads.into_iter().map(|load| Action::Repair(Target::Load(load))));
+    let loads = names(wrong.loads).into_iter();
+    actions.extend(loads.map(|load| Action::Repair(Target::Load(load))));
     if !wrong.settings.is_empty() {
-        actions.push(Action::Reload { changes: wrong.settings, config: None });
+        actions.push(Action::Reload { changes: wrong.settings, configs: Vec::new() });
     }
     if let (0, Some(backend)) = (wrong.left, scenario.backends.keys().next()) {
         actions.push(Action::Add { backend: backend.clone(), count: 1 });
     }
-    actions.into_iter().map(|action| Event { at, action }).collect()
+    actions.into_iter().map(|action| Event::new(at, action)).collect()
 }
 
 /// Whether nothing is wrong after these events.
@@ -56,7 +61,8 @@ fn wrong(scenario: &Scenario, events: &[Event]) -> Wrong {
     let original = serde_json::to_value(&scenario.proxy).unwrap_or_default();
     let mut wrong = Wrong { left: scenario.endpoints().len(), ..Wrong::default() };
     for moment in with(scenario, events).timeline() {
-        let endpoints = moment.endpoints;
+        let (endpoints, proxies) = (moment.endpoints, moment.proxies);
+        let link = |name| (name, proxies.start, proxies.end);
         match moment.action {
             Action::Fault { fault: Fault::Restart | Fault::Restore, .. } => {
                 wrong.endpoints.retain(|name| !endpoints.contains(name));
@@ -65,28 +71,54 @@ fn wrong(scenario: &Scenario, events: &[Event]) -> Wrong {
             Action::Partition(target)
             | Action::Latency { target, .. }
             | Action::Drop { target, .. } => match target {
-                Target::Endpoint(_) => wrong.links.extend(endpoints),
-                Target::Load(load) => wrong.loads.extend([load]),
+                Target::Endpoint(_) => wrong.links.extend(endpoints.into_iter().map(link)),
+                Target::Load(load) => wrong.loads.extend([link(load)]),
             },
             Action::Repair(Target::Endpoint(_)) => {
-                wrong.links.retain(|name| !endpoints.contains(name));
+                let is_of = |name: &String| endpoints.contains(name);
+                wrong.links.retain(|link| !(is_of(&link.0) && is_within(link, &proxies)));
             }
             Action::Repair(Target::Load(load)) => {
-                wrong.loads.remove(&load);
+                wrong.loads.retain(|link| !(link.0 == load && is_within(link, &proxies)));
             }
             Action::Add { .. } => wrong.left += endpoints.len(),
             Action::Remove { .. } => {
                 wrong.left -= endpoints.len().min(wrong.left);
                 wrong.endpoints.retain(|name| !endpoints.contains(name));
-                wrong.links.retain(|name| !endpoints.contains(name));
+                wrong.links.retain(|(name, ..)| !endpoints.contains(name));
             }
-            Action::Reload { changes, .. } => {
+            Action::Reload { changes, .. } if proxies == (0..scenario.proxies) => {
                 change(&mut wrong.settings, &changes, &original);
+            }
+            // What sets one proxy right leaves the others as they are.
+            Action::Reload { changes, .. } => {
+                let mut of_one = Map::new();
+                change(&mut of_one, &changes, &original);
+                for (key, was) in of_one {
+                    add(wrong.settings.entry(key).or_insert(Value::Null), was);
+                }
             }
             Action::RestartProxy { .. } => {}
         }
     }
     wrong
+}
+
+/// Whether the link's proxies are among these.
+fn is_within((_, from, to): &(String, u32, u32), proxies: &Range<u32>) -> bool {
+    proxies.start <= *from && *to <= proxies.end
+}
+
+/// Adds settings that are not what they were.
+fn add(wrong: &mut Value, more: Value) {
+    match (wrong, more) {
+        (Value::Object(wrong), Value::Object(more)) => {
+            for (key, was) in more {
+                add(wrong.entry(key).or_insert(Value::Null), was);
+            }
+        }
+        (wrong, more) => *wrong = more,
+    }
 }
 
 /// Notes which settings are not what they were, and what they were.

@@ -9,15 +9,27 @@ use backend_sim::Fault;
 use policy::{distribution::Distribution, quantity::TimeSpan};
 use serde_json::{Map, Value};
 
-use crate::language::{Action, Event, Target};
+use crate::language::{Action, Event, Target, Which};
 
 /// Candidates for one event, the simplest first.
 pub(super) fn events(event: &Event) -> Vec<Event> {
     let actions = actions(&event.action).into_iter();
-    let mut all: Vec<Event> = actions.map(|action| Event { at: event.at, action }).collect();
+    let mut all: Vec<Event> = actions.map(|action| with_action(event, action)).collect();
+    all.extend(proxies(event.proxy).into_iter().map(|proxy| Event { proxy, ..event.clone() }));
     let times = spans(event.at).into_iter();
-    all.extend(times.map(|at| Event { at, action: event.action.clone() }));
+    all.extend(times.map(|at| Event { at, ..event.clone() }));
     all
+}
+
+fn with_action(event: &Event, action: Action) -> Event {
+    Event { at: event.at, proxy: event.proxy, action }
+}
+
+/// All proxies are simpler than one of them, and one with a lower number than another.
+fn proxies(proxy: Option<Which>) -> Vec<Option<Which>> {
+    let Some(Which(number)) = proxy else { return Vec::new() };
+    let lower = (0..number.min(2)).map(|number| Some(Which(number)));
+    std::iter::once(None).chain(lower).collect()
 }
 
 /// Candidates for all events together, where one alone cannot be changed: an endpoint that has another name in all of them,
@@ -25,9 +37,8 @@ pub(super) fn events(event: &Event) -> Vec<Event> {
 pub(super) fn together(events: &[Event]) -> Vec<Vec<Event>> {
     let Some(first) = events.iter().map(|event| event.at.0).min() else { return Vec::new() };
     let moved = |change: &dyn Fn(Duration) -> Duration| -> Vec<Event> {
-        let moved = events
-            .iter()
-            .map(|event| Event { at: TimeSpan(change(event.at.0)), action: event.action.clone() });
+        let moved =
+            events.iter().map(|event| Event { at: TimeSpan(change(event.at.0)), ..event.clone() });
         moved.collect()
     };
     let mut all = renamed(events);
@@ -57,7 +68,7 @@ fn renamed(events: &[Event]) -> Vec<Vec<Event>> {
         for new in places(old) {
             let rename = |event: &Event| match event.action.endpoint() {
                 Some(name) if name == old => {
-                    Event { at: event.at, action: with_endpoint(&event.action, new.clone()) }
+                    with_action(event, with_endpoint(&event.action, new.clone()))
                 }
                 _ => event.clone(),
             };
@@ -170,7 +181,7 @@ fn parameters(action: &Action) -> Vec<Action> {
         }
         Action::Reload { changes, .. } => {
             let fewer = without(changes).into_iter();
-            fewer.map(|changes| Action::Reload { changes, config: None }).collect()
+            fewer.map(|changes| Action::Reload { changes, configs: Vec::new() }).collect()
         }
         _ => Vec::new(),
     }

@@ -11,9 +11,11 @@ use proxy::config::ProxyConfig;
 
 use super::{Invariants, budget::Budget};
 
-/// One proxy.
+/// One proxy, from its start to its end.
 #[derive(Debug, Default)]
 pub(super) struct Process {
+    /// Which of the scenario's.
+    proxy: u32,
     pub(super) clients: u32,
     pub(super) waiting: u32,
     /// Its newest configuration.
@@ -24,6 +26,8 @@ pub(super) struct Process {
 #[derive(Debug)]
 pub(super) struct Setup {
     pub(super) process: u32,
+    /// Which of the scenario's proxies that is.
+    pub(super) proxy: u32,
     /// When another one took its place.
     pub(super) replaced: Instant,
     pub(super) panic_threshold: f64,
@@ -63,14 +67,18 @@ pub(super) struct Book {
     slots: Vec<Slot>,
     /// By slot.
     identities: Vec<Identity>,
-    last_turn: Instant,
+    /// By proxy of the scenario: when a request of it last turned to an endpoint.
+    last_turns: Vec<Instant>,
 }
 
 impl Invariants {
-    /// Another proxy starts; the number to call it by.
-    pub fn process(&mut self) -> u32 {
-        self.book.processes.push(Process::default());
-        (self.book.processes.len() - 1) as u32
+    /// Another process starts, which is the scenario's proxy of this number or takes its place; the number to call it by.
+    pub fn process(&mut self, proxy: u32) -> u32 {
+        let book = &mut self.book;
+        book.processes.push(Process { proxy, ..Process::default() });
+        let proxies = book.last_turns.len().max(proxy as usize + 1);
+        book.last_turns.resize(proxies, Instant::START);
+        (book.processes.len() - 1) as u32
     }
 
     /// A configuration comes into force in that proxy: the first one, or after a reload. The number to call it by.
@@ -120,6 +128,7 @@ impl Book {
         }
         self.setups.push(Setup {
             process,
+            proxy: self.processes[process as usize].proxy,
             replaced: Instant::NEVER,
             panic_threshold: config.balance.panic_threshold,
             most_clients: config.limits.connections,
@@ -174,12 +183,13 @@ impl Book {
     }
 
     #[inline]
-    pub(super) fn note_turn(&mut self, now: Instant) {
-        self.last_turn = now;
+    pub(super) fn note_turn(&mut self, now: Instant, configuration: u32) {
+        let proxy = self.setups[configuration as usize].proxy;
+        self.last_turns[proxy as usize] = now;
     }
 
-    /// When a request last turned to an endpoint.
-    pub(super) fn last_turn(&self) -> Instant {
-        self.last_turn
+    /// When a request of the scenario's proxy of this number last turned to an endpoint.
+    pub(super) fn last_turn(&self, proxy: u32) -> Instant {
+        self.last_turns.get(proxy as usize).copied().unwrap_or_default()
     }
 }

@@ -20,12 +20,12 @@
 //! # How a world uses it
 //!
 //! 1. [`Invariants::new`] at the start. A world of the real engine puts it into an [`Observer`], and gives each proxy
-//!    that it starts an [`Observer::witness`] of its own (`WorkerArguments::witness`): the engine then tells the facts itself. A
-//!    world without an engine calls [`process`](Invariants::process) once for each proxy and
+//!    process that it starts an [`Observer::witness`] of its own (`WorkerArguments::witness`): the engine then tells the facts itself. A
+//!    world without an engine calls [`process`](Invariants::process) once for each proxy of the scenario and
 //!    [`configured`](Invariants::configured) for each configuration, and the facts by name.
 //! 2. It tells of its clients: [`sent`](Invariants::sent) and [`ended`](Invariants::ended), or the totals at the end
 //!    ([`sent_and_ended`](Invariants::sent_and_ended)), and what they saw of bodies ([`bodies`](Invariants::bodies)).
-//! 3. At [`recovery_due`](Invariants::recovery_due), if there is such a time, it shows the endpoints that the proxy has then:
+//! 3. At [`recovery_due`](Invariants::recovery_due), if there is such a time, it shows the endpoints that each proxy has then:
 //!    [`look`](Invariants::look).
 //! 4. At the end, in this order: [`look`](Invariants::look) once more; when nothing moves any more,
 //!    [`compare_in_flight`](Invariants::compare_in_flight) with all endpoints of all configurations; when every proxy has
@@ -143,15 +143,16 @@ impl Invariants {
         at(now, self.start)
     }
 
-    /// When the proxy's endpoints are to be looked at, because by then all must be in use again. Never, where nothing
+    /// When the proxies' endpoints are to be looked at, because by then all must be in use again. Never, where nothing
     /// can be said of it.
     pub fn recovery_due(&self) -> Instant {
         self.recovery.due()
     }
 
-    /// Looks at the endpoints of the configuration in force.
-    pub fn look(&mut self, now: Instant, present: &[Arc<Endpoint>]) {
-        self.recovery.look(now, self.start, present, self.book.last_turn());
+    /// Looks at the endpoints of the configuration in force in one of the scenario's proxies, by its number.
+    pub fn look(&mut self, now: Instant, proxy: u32, present: &[Arc<Endpoint>]) {
+        let last_turn = self.book.last_turn(proxy);
+        self.recovery.look((now, self.start), proxy, present, last_turn);
     }
 }
 

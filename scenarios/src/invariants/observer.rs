@@ -39,9 +39,9 @@ impl Observer {
         Self { invariants: Rc::clone(&self.invariants), clock }
     }
 
-    /// The witness of one proxy: make another for each one that is started.
-    pub fn witness(&self) -> Rc<dyn Witness> {
-        let process = self.tell(|invariants, _| invariants.process());
+    /// The witness of the scenario's proxy of this number: make another each time that one is started.
+    pub fn witness(&self, proxy: u32) -> Rc<dyn Witness> {
+        let process = self.tell(|invariants, _| invariants.process(proxy));
         Rc::new(Eye { observer: self.clone(), process })
     }
 

@@ -30,7 +30,7 @@ impl Invariants {
     #[inline]
     pub fn turned(&mut self, now: Instant, turn: &Turn, number: impl FnOnce() -> Option<u64>) {
         self.ready.check();
-        self.book.note_turn(now);
+        self.book.note_turn(now, turn.configuration);
         let setup = self.book.setup(turn.configuration);
         let is_late = turn.begun > setup.replaced;
         if turn.standing != Standing::Ready || is_late {

@@ -24,7 +24,10 @@ use proxy::config::ProxyConfig;
 use reports::InvariantResult;
 
 use super::{End, at, count::Count};
-use crate::language::{Action, Scenario, Target};
+use crate::{
+    fleet,
+    language::{Action, Scenario, Target},
+};
 
 /// Whatever takes no time takes no longer than this.
 const SLACK: Duration = Duration::from_millis(1);
@@ -35,6 +38,8 @@ const LINKS: u32 = 40;
 #[derive(Debug)]
 pub(super) struct Recovery {
     count: Count,
+    /// How many proxies there are.
+    proxies: u32,
     promise: String,
     /// By when all must be in use again, or why nothing can be said.
     expected: Result<Instant, String>,
@@ -43,17 +48,19 @@ pub(super) struct Recovery {
 
 impl Recovery {
     pub(super) fn new(scenario: &Scenario, start: Instant) -> Self {
-        let config = last_config(scenario);
-        let within = time_of(&config.health);
+        let configs = last_configs(scenario);
+        let within = configs.iter().map(|config| time_of(&config.health)).max().unwrap_or(SLACK);
+        let obstacle = configs.iter().find_map(|config| obstacle(scenario, config));
         let promise = format!(
             "{within:?} after the last event no endpoint is held to be down, and none is left out whose ejection is over."
         );
-        let expected = match (last_event(scenario, config), obstacle(scenario, config)) {
+        let expected = match (last_event(scenario, &configs), obstacle) {
             (None, _) => Err("nothing happens in this scenario".to_owned()),
             (_, Some(why)) => Err(why),
             (Some(last), None) => Ok(start + last + within),
         };
-        Self { count: Count::default(), promise, expected, looked: false }
+        let proxies = scenario.proxies;
+        Self { count: Count::default(), proxies, promise, expected, looked: false }
     }
 
     /// When to look; never, if nothing can be said or it was looked in time.
@@ -66,8 +73,8 @@ impl Recovery {
 
     pub(super) fn look(
         &mut self,
-        now: Instant,
-        start: Instant,
+        (now, start): (Instant, Instant),
+        proxy: u32,
         present: &[Arc<Endpoint>],
         last_turn: Instant,
     ) {
@@ -76,16 +83,22 @@ impl Recovery {
             return;
         }
         self.looked = true;
+        let whose = |name: &str| match self.proxies {
+            1 => name.to_owned(),
+            _ => format!("{name} in {}", fleet::named(proxy)),
+        };
         for endpoint in present {
             self.count.check();
             let name = &endpoint.name;
             let forgotten = endpoint.ejected_until().is_some_and(|until| until < last_turn);
             if !endpoint.is_up() {
                 self.count.fail(|| {
+                    let name = whose(name);
                     format!("{} the health checks still held {name} to be down", at(now, start))
                 });
             } else if forgotten {
                 self.count.fail(|| {
+                    let name = whose(name);
                     format!("{} {name} was still left out after its ejection", at(now, start))
                 });
             }
@@ -114,20 +127,24 @@ fn time_of(health: &HealthConfig) -> Duration {
     health.timeout.0 + round * health.rise + SLACK
 }
 
-/// The configuration that is in force after the last event.
-fn last_config(scenario: &Scenario) -> &ProxyConfig {
-    let reloads = scenario.events.iter().filter_map(|event| match &event.action {
-        Action::Reload { config: Some(config), .. } => Some((event.at, config)),
-        _ => None,
-    });
-    // Of several at the same time the last of the file is the last that happens.
-    reloads.max_by_key(|(at, _)| *at).map_or(&scenario.proxy, |(_, config)| config)
+/// The configurations that are in force after the last event, of each proxy.
+fn last_configs(scenario: &Scenario) -> Vec<&ProxyConfig> {
+    let mut last = vec![&scenario.proxy; scenario.proxies as usize];
+    for index in scenario.events_by_time() {
+        let event = &scenario.events[index];
+        if let Action::Reload { configs, .. } = &event.action {
+            let about = last.iter_mut().skip(scenario.proxies_of(event).start as usize);
+            about.zip(configs).for_each(|(last, config)| *last = config);
+        }
+    }
+    last
 }
 
 /// When the last event is over, since the start.
-fn last_event(scenario: &Scenario, config: &ProxyConfig) -> Option<Duration> {
+fn last_event(scenario: &Scenario, configs: &[&ProxyConfig]) -> Option<Duration> {
+    let drain = configs.iter().map(|config| config.timeouts.drain.0).max().unwrap_or_default();
     let over = scenario.events.iter().map(|event| match event.action {
-        Action::RestartProxy { down } => event.at.0 + config.timeouts.drain.0.max(down.0) + down.0,
+        Action::RestartProxy { down } => event.at.0 + drain.max(down.0) + down.0,
         _ => event.at.0,
     });
     over.max()
@@ -163,30 +180,35 @@ fn obstacle(scenario: &Scenario, config: &ProxyConfig) -> Option<String> {
 
 /// The endpoints that the events leave broken, and what broke them.
 fn broken_in_the_end(scenario: &Scenario) -> BTreeMap<String, &'static str> {
-    let mut broken: BTreeSet<(String, &'static str)> = BTreeSet::new();
+    // With the proxies that are concerned, by their numbers: from, and to.
+    let mut broken: BTreeSet<(String, &'static str, u32, u32)> = BTreeSet::new();
     let linked = ["partition", "latency", "drop"];
     for moment in scenario.timeline() {
         let what = moment.action.name();
+        let (first, end) = (moment.proxies.start, moment.proxies.end);
         for name in moment.endpoints {
             match &moment.action {
                 Action::Fault { fault: Fault::Restart | Fault::Restore, .. } => {
-                    broken.retain(|(of, what)| *of != name || linked.contains(what));
+                    broken.retain(|(of, what, ..)| *of != name || linked.contains(what));
                 }
                 // Slow is not broken: a check is answered at once.
                 Action::Fault { fault: Fault::Slow { .. }, .. } => {}
                 Action::Repair(Target::Endpoint(_)) => {
-                    broken.retain(|(of, what)| *of != name || !linked.contains(what));
+                    broken.retain(|(of, what, from, to)| {
+                        let is_repaired = *of == name && first <= *from && *to <= end;
+                        !is_repaired || !linked.contains(what)
+                    });
                 }
-                Action::Remove { .. } => broken.retain(|(of, _)| *of != name),
+                Action::Remove { .. } => broken.retain(|(of, ..)| *of != name),
                 Action::Fault { .. }
                 | Action::Partition(Target::Endpoint(_))
                 | Action::Latency { target: Target::Endpoint(_), .. }
                 | Action::Drop { target: Target::Endpoint(_), .. } => {
-                    broken.insert((name, what));
+                    broken.insert((name, what, first, end));
                 }
                 _ => {}
             }
         }
     }
-    broken.into_iter().collect()
+    broken.into_iter().map(|(name, what, ..)| (name, what)).collect()
 }

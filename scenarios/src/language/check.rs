@@ -6,10 +6,7 @@
 use std::time::Duration;
 
 use policy::{distribution::Distribution, quantity::TimeSpan};
-use proxy::config::{
-    ProxyConfig,
-    document::{Document, Error, Origin, Path, Problem, nearest},
-};
+use proxy::config::document::{Document, Error, Origin, Path, Problem, nearest};
 use reports::World;
 
 use super::{
@@ -20,6 +17,8 @@ use super::{
     traces::Files,
     world,
 };
+
+mod proxies;
 
 const MAX_EVENTS: usize = 10_000;
 const MAX_NAMES: usize = 1_000;
@@ -42,11 +41,14 @@ pub(super) fn check(
     let times_fit = check.times(scenario);
     check.names(scenario);
     check.parts(scenario);
+    let proxies_fit = check.proxies(scenario);
     if times_fit {
         check.events(scenario);
         check.phases(scenario);
     }
-    check.reloads(scenario);
+    if proxies_fit {
+        check.reloads(scenario);
+    }
     check.thresholds(scenario);
     let exclusions = check.worlds(scenario);
     Error::from_problems(check.problems)?;
@@ -306,42 +308,6 @@ impl Check<'_> {
             None => all,
         };
         self.advise(path, format!("no {what} is called `{name}`"), help);
-    }
-
-    /// Reads the proxy's configuration as it is after each reload.
-    fn reloads(&mut self, scenario: &mut Scenario) {
-        let proxy = Path::default().key("proxy");
-        let at_start = scenario.proxy.problems();
-        let mut current = self.document.clone();
-        for index in scenario.events_by_time() {
-            let Action::Reload { config, .. } = &mut scenario.events[index].action else {
-                continue;
-            };
-            let path = Path::default().key("events").index(index).key("reload");
-            let Some(changes) = self.document.get(&path) else { continue };
-            if let Err(problem) = current.merge(&proxy, changes) {
-                self.problems.push(problem);
-                continue;
-            }
-            match current.read_at::<ProxyConfig>(&proxy) {
-                Ok(changed) => {
-                    let problems = changed.problems();
-                    for problem in problems.iter().filter(|problem| !at_start.contains(problem)) {
-                        let path = format!("proxy.{}", problem.path);
-                        let name = problem.path.rsplit('.').next().unwrap_or_default();
-                        let message = format!("`{name}` {}", problem.message);
-                        self.problems.push(current.problem(&path, message));
-                    }
-                    if changed.endpoints != scenario.proxy.endpoints {
-                        let message = "a scenario's endpoints are its backends";
-                        let help = "use the events `add` and `remove`";
-                        self.problems.push(current.problem("proxy.endpoints", message).help(help));
-                    }
-                    *config = Some(Box::new(changed));
-                }
-                Err(error) => self.problems.extend(error.into_problems()),
-            }
-        }
     }
 
     fn phases(&mut self, scenario: &Scenario) {

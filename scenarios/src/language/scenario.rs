@@ -26,6 +26,8 @@ use super::{
 
 /// At most so many endpoints at a time.
 pub const MAX_ENDPOINTS: usize = 10_000;
+/// At most so many proxies.
+pub const MAX_PROXIES: u32 = 1_000;
 
 /// A scenario: what the proxy is, what stands behind it, what load arrives, what goes wrong, what must hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +48,9 @@ pub struct Scenario {
     #[serde(default = "world::all", with = "world::names")]
     #[schemars(schema_with = "world::schema")]
     pub worlds: Vec<World>,
+    /// So many equal proxies side by side, each with a view of its own of the endpoints; 1 by default, 1 to 1,000.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub proxies: u32,
     /// The proxy's own configuration. Its endpoints are the backends below.
     #[serde(default)]
     pub proxy: ProxyConfig,
@@ -74,6 +79,15 @@ pub struct Scenario {
 
 fn default_seed() -> u64 {
     1
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 /// The network between clients, proxy and endpoints.

@@ -3,12 +3,12 @@
 //! Events stand in the file in any order and speak of endpoints by name or by `web-*`; whoever performs them wants
 //! them by time, with the endpoints that there are at that moment.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use indexmap::{IndexMap, IndexSet};
 
 use super::{
-    event::Action,
+    event::{Action, Event},
     scenario::{MAX_ENDPOINTS, Scenario},
 };
 
@@ -23,6 +23,8 @@ pub struct Moment {
     pub action: Action,
     /// To which endpoints; for `add` those that come.
     pub endpoints: Vec<String>,
+    /// To which proxies, by their numbers: all, or one.
+    pub proxies: Range<u32>,
     /// A few words for charts and logs.
     pub label: String,
 }
@@ -41,14 +43,20 @@ impl Scenario {
             if matches!(event.action, Action::Remove { .. }) {
                 present.remove(&endpoints);
             }
-            let (action, label) = (event.action.clone(), event.action.label());
-            Moment { at: event.at.0, index, action, endpoints, label }
+            let (action, label) = (event.action.clone(), event.label());
+            let proxies = self.proxies_of(event);
+            Moment { at: event.at.0, index, action, endpoints, proxies, label }
         });
         moments.collect()
     }
 
+    /// The proxies that an event is about, by their numbers.
+    pub(crate) fn proxies_of(&self, event: &Event) -> Range<u32> {
+        event.proxy.map_or(0..self.proxies, |one| one.0..one.0.saturating_add(1))
+    }
+
     /// The indices of the events in the order in which they happen.
-    pub(super) fn events_by_time(&self) -> Vec<usize> {
+    pub(crate) fn events_by_time(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.events.len()).collect();
         order.sort_by_key(|index| self.events[*index].at);
         order

@@ -1,6 +1,6 @@
 //! Performing events on a live system.
 //!
-//! What is done to an endpoint is done by the backends' own thread; what is done to the proxy, by reloading it or by
+//! What is done to an endpoint is done by the backends' own thread; what is done to a proxy, by reloading it or by
 //! starting another one on the same port. Nothing here waits.
 
 use super::{backends::Backends, proxies::Proxies};
@@ -22,12 +22,12 @@ pub(super) fn perform(
             Ok(())
         }
         Action::Add { .. } | Action::Remove { .. } | Action::Reload { .. } => {
-            proxies.reload(|config| {
-                reload::change(config, moment, |name| backends.endpoint(scenario, name));
+            proxies.reload(moment.proxies.clone(), |proxy, config| {
+                reload::change(config, moment, proxy, |name| backends.endpoint(scenario, name));
             })
         }
         Action::RestartProxy { down } => {
-            proxies.restart(down.0);
+            proxies.restart(moment.proxies.clone(), down.0);
             Ok(())
         }
         Action::Partition(_) | Action::Repair(_) | Action::Latency { .. } | Action::Drop { .. } => {

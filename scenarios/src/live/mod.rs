@@ -1,7 +1,8 @@
 //! The `live` world: the real engine on real sockets, in real time, on this machine's loopback.
 //!
 //! Each part has threads of its own, as it would have a machine of its own: the backends one, the load generator one, the
-//! engine its workers (one, unless the scenario says otherwise, since that is what the other worlds simulate). They
+//! engine (each of them, if there are several) its workers (one, unless the scenario says otherwise, since that is what the other
+//! worlds simulate). They
 //! share a clock and nothing else. Ports are free ones. Whoever waits here performs the events and reads the counters at
 //! their times, and does nothing that takes long; what only a simulated network can do was refused when the
 //! scenario was checked.
@@ -17,6 +18,7 @@ use tokio::runtime::Builder;
 use crate::{
     counters::Readings,
     felt::touched_nobody,
+    fleet::Member,
     interrupt::Interrupt,
     language::Scenario,
     outcome::{Outcome, Validity, Watcher, what_the_load_saw},
@@ -64,13 +66,13 @@ async fn perform(
     let timeline = scenario.timeline();
     let backends = Backends::start(scenario, clock, seed)
         .map_err(|error| could_not("the backends could not be started", &error))?;
-    let config = proxy_config(scenario, &backends);
-    let (mut proxies, address) = Proxies::start(config, seed.child("proxy"), clock)
-        .map_err(|error| proxy_could_not(&error))?;
+    let members = Member::all(scenario).map(|one| (one, proxy_config(scenario, &backends, one)));
+    let (mut proxies, addresses) =
+        Proxies::start(members, seed, clock).map_err(|error| proxy_could_not(&error))?;
     let start = clock.now() + LEAD;
     let (stopper, stop) = Stopper::new();
     let progress = Arc::<Progress>::default();
-    let plan = crate::load::plan(scenario, seed, address);
+    let plan = crate::load::plan(scenario, seed, addresses);
     let mut ledger = load::start(plan, clock, start, Arc::clone(&progress), stop)
         .map_err(|error| could_not("the load generator could not be started", &error))?;
     let mut readings = Readings::new(scenario);
@@ -166,15 +168,15 @@ fn too_much(scenario: &Scenario, sent: u64) -> String {
     )
 }
 
-fn proxy_config(scenario: &Scenario, backends: &Backends) -> ProxyConfig {
+fn proxy_config(scenario: &Scenario, backends: &Backends, member: Member) -> ProxyConfig {
     let names = scenario.endpoints();
     let endpoints = names.iter().filter_map(|name| backends.endpoint(scenario, name));
-    ProxyConfig {
+    member.configure(ProxyConfig {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         workers: Some(scenario.proxy.workers.unwrap_or(1)),
         endpoints: endpoints.collect(),
         ..scenario.proxy.clone()
-    }
+    })
 }
 
 fn proxy_could_not(error: &StartError) -> String {

@@ -1,4 +1,4 @@
-//! The proxy over a run: reloaded, restarted, and what all that there were have counted.
+//! The proxies over a run: reloaded, restarted, and what all that there were have counted.
 //!
 //! A restart is no pause of whoever waits here: the old proxy drains on a thread of its own, and the new one is started when
 //! its time has come ([`Proxies::due`], [`Proxies::rise`]), so that the load and the other events go on meanwhile. Every
@@ -7,6 +7,7 @@
 
 use std::{
     net::SocketAddr,
+    ops::Range,
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -19,23 +20,31 @@ use proxy::{
     engine::{Proxy, StartError},
 };
 
-use crate::generations::Generations;
+use crate::{fleet::Member, generations::Generations};
 
 /// How often, and after how long, a new proxy tries to listen where the old one did.
 const REBIND: (u32, Duration) = (100, Duration::from_millis(20));
 
-/// The proxy of a run, and those before it.
+/// The proxies of a run, and those before them.
 #[derive(Debug)]
 pub(super) struct Proxies {
+    /// By number.
+    all: Vec<Succession>,
+    clock: Clock,
+    generations: Generations,
+    drains: Vec<mpsc::Receiver<()>>,
+}
+
+/// One of them, and those before it.
+#[derive(Debug)]
+struct Succession {
+    member: Member,
     config: ProxyConfig,
     seed: Seed,
-    clock: Clock,
     /// `None` while there is none.
     present: Option<Proxy>,
     rise: Option<Rise>,
     started: u64,
-    generations: Generations,
-    drains: Vec<mpsc::Receiver<()>>,
 }
 
 /// A proxy that is to be started.
@@ -46,53 +55,47 @@ struct Rise {
 }
 
 impl Proxies {
-    /// Starts the first.
+    /// Starts the first of each with its configuration, and says where they listen. `seed` is the run's.
     pub(super) fn start(
-        config: ProxyConfig,
+        members: impl Iterator<Item = (Member, ProxyConfig)>,
         seed: Seed,
         clock: Clock,
-    ) -> Result<(Self, SocketAddr), StartError> {
-        let mut proxies = Self {
-            config,
-            seed,
-            clock,
-            present: None,
-            rise: None,
-            started: 0,
-            generations: Generations::default(),
-            drains: Vec::new(),
+    ) -> Result<(Self, Vec<SocketAddr>), StartError> {
+        let succession = |(member, config): (Member, ProxyConfig)| {
+            let seed = member.seed(seed);
+            Succession { member, config, seed, present: None, rise: None, started: 0 }
         };
-        let address = proxies.begin()?;
-        // Those that follow listen where the first did.
-        proxies.config.listen = address;
-        Ok((proxies, address))
-    }
-
-    fn begin(&mut self) -> Result<SocketAddr, StartError> {
-        let proxy = Proxy::start(self.config.clone(), self.seed.nth(self.started))?;
-        self.started += 1;
-        self.generations.started(Arc::clone(proxy.shared()), proxy.state().upstream);
-        let address = proxy.address();
-        self.present = Some(proxy);
-        Ok(address)
-    }
-
-    /// Changes the configuration; while there is no proxy, that of the next one.
-    pub(super) fn reload(&mut self, change: impl FnOnce(&mut ProxyConfig)) -> Result<(), String> {
-        change(&mut self.config);
-        if let Some(proxy) = &self.present {
-            proxy.reload(self.config.clone()).map_err(|error| error.to_string())?;
-            self.generations.reloaded(proxy.state().upstream);
+        let mut all: Vec<Succession> = members.map(succession).collect();
+        let mut generations = Generations::new(all.len() as u32);
+        let mut addresses = Vec::with_capacity(all.len());
+        for one in &mut all {
+            let address = one.begin(&mut generations)?;
+            // Those that follow listen where the first did.
+            one.config.listen = address;
+            addresses.push(address);
         }
-        Ok(())
+        Ok((Self { all, clock, generations, drains: Vec::new() }, addresses))
     }
 
-    /// Stops the proxy: it drains. The next one is due after `down`. When there is none already, it comes later.
-    pub(super) fn restart(&mut self, down: Duration) {
-        if let Some(proxy) = self.present.take() {
-            self.drain(proxy);
+    /// Changes the configuration of these; of one that is not there now, that of the next.
+    pub(super) fn reload(
+        &mut self,
+        which: Range<u32>,
+        change: impl Fn(u32, &mut ProxyConfig),
+    ) -> Result<(), String> {
+        let mut each = self.all.iter_mut().filter(|one| which.contains(&one.member.index));
+        each.try_for_each(|one| one.reload(&change, &mut self.generations))
+    }
+
+    /// Stops these: they drain. The next of each is due after `down`. When there is none already, it comes later.
+    pub(super) fn restart(&mut self, which: Range<u32>, down: Duration) {
+        let at = self.clock.now() + down;
+        let mut leaving = Vec::new();
+        for one in self.all.iter_mut().filter(|one| which.contains(&one.member.index)) {
+            leaving.extend(one.present.take());
+            one.rise = Some(Rise { at, tries: REBIND.0 });
         }
-        self.rise = Some(Rise { at: self.clock.now() + down, tries: REBIND.0 });
+        leaving.into_iter().for_each(|proxy| self.drain(proxy));
     }
 
     fn drain(&mut self, proxy: Proxy) {
@@ -106,16 +109,24 @@ impl Proxies {
 
     /// When [`rise`](Self::rise) is to be called.
     pub(super) fn due(&self) -> Instant {
-        self.rise.map_or(Instant::NEVER, |rise| rise.at)
+        self.all
+            .iter()
+            .filter_map(|one| one.rise)
+            .map(|rise| rise.at)
+            .min()
+            .unwrap_or(Instant::NEVER)
     }
 
     /// Starts the proxy that is due. While the old one still listens, that is tried again soon.
     pub(super) fn rise(&mut self) -> Result<(), String> {
-        let Some(Rise { tries, .. }) = self.rise.take() else { return Ok(()) };
-        match self.begin() {
+        let due = self.due();
+        let is_due = |one: &&mut Succession| one.rise.is_some_and(|rise| rise.at == due);
+        let Some(one) = self.all.iter_mut().find(is_due) else { return Ok(()) };
+        let Some(Rise { tries, .. }) = one.rise.take() else { return Ok(()) };
+        match one.begin(&mut self.generations) {
             Ok(_) => Ok(()),
             Err(StartError::Bind(..)) if tries > 1 => {
-                self.rise = Some(Rise { at: self.clock.now() + REBIND.1, tries: tries - 1 });
+                one.rise = Some(Rise { at: self.clock.now() + REBIND.1, tries: tries - 1 });
                 Ok(())
             }
             Err(error) => Err(format!("the proxy could not be started again: {error}")),
@@ -130,9 +141,9 @@ impl Proxies {
     /// Ends them, when clients and endpoints are gone: then nothing holds a drain up, and the next run has the
     /// machine for itself. False when one was not done after `limit`.
     pub(super) fn stop(mut self, limit: Duration) -> bool {
-        if let Some(proxy) = self.present.take() {
-            self.drain(proxy);
-        }
+        let leaving: Vec<Proxy> =
+            self.all.iter_mut().filter_map(|one| one.present.take()).collect();
+        leaving.into_iter().for_each(|proxy| self.drain(proxy));
         let deadline = self.clock.now() + limit;
         let ended = |drained: &mpsc::Receiver<()>| {
             let left = deadline.since(self.clock.now());
@@ -140,5 +151,32 @@ impl Proxies {
         };
         // All are waited for, whatever became of the first.
         self.drains.iter().filter(|drained| !ended(drained)).count() == 0
+    }
+}
+
+impl Succession {
+    fn begin(&mut self, generations: &mut Generations) -> Result<SocketAddr, StartError> {
+        let proxy = Proxy::start(self.config.clone(), self.seed.nth(self.started))?;
+        self.started += 1;
+        let shared = Arc::clone(proxy.shared());
+        generations.started(self.member.index, shared, proxy.state().upstream);
+        let address = proxy.address();
+        self.present = Some(proxy);
+        Ok(address)
+    }
+
+    fn reload(
+        &mut self,
+        change: impl Fn(u32, &mut ProxyConfig),
+        generations: &mut Generations,
+    ) -> Result<(), String> {
+        let number = self.member.index;
+        change(number, &mut self.config);
+        self.config = self.member.configure(std::mem::take(&mut self.config));
+        if let Some(proxy) = &self.present {
+            proxy.reload(self.config.clone()).map_err(|error| error.to_string())?;
+            generations.reloaded(number, proxy.state().upstream);
+        }
+        Ok(())
     }
 }

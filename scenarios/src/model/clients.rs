@@ -3,14 +3,16 @@
 //! The requests are `loadgen`'s own ([`loadgen::schedule`]): open loops merged in the order in which their requests are due,
 //! closed ones user by user. As there, a request takes the connection that was used last, opens one when none is idle, and
 //! is dropped when there are as many as may be; patience counts from the intended time; what was answered leaves its connection
-//! open, and what was not, does not.
+//! open, and what was not, does not. Which of several proxies a request goes to is the generator's own [`Route`].
 
 use std::{sync::Arc, time::Duration};
 
 use loadgen::{
     MAX_CONNECTIONS, NamedLoad,
     config::{Arrivals, Connections},
-    schedule::{MergedSchedule, OpenSchedule, Planned, RequestDraws, User, trace::TraceRequests},
+    schedule::{
+        MergedSchedule, OpenSchedule, Planned, RequestDraws, Route, User, trace::TraceRequests,
+    },
 };
 use policy::{Instant, Seed};
 use reports::{FailClass, Outcome, Sample};
@@ -35,8 +37,9 @@ pub(super) struct Clients {
     templates: Vec<Template>,
     trace: Option<Arc<TraceRequests>>,
     per_request: bool,
-    /// Connections of an open loop: when each idle one came to be idle, how many there are, how many there may be.
-    idle: Vec<Instant>,
+    route: Route,
+    /// Connections of an open loop: when each idle one came to be idle, by proxy; how many there are, how many there may be.
+    idle: Vec<Vec<Instant>>,
     taken: u32,
     most: u32,
     users: Vec<Member>,
@@ -85,7 +88,12 @@ pub(super) fn schedule(loads: &[NamedLoad], seed: Seed, end: Instant) -> MergedS
 }
 
 impl Clients {
-    pub(super) fn new(index: u16, named: &NamedLoad, seed: Seed, source: u32) -> Self {
+    pub(super) fn new(
+        index: u16,
+        named: &NamedLoad,
+        (seed, proxies): (Seed, u32),
+        source: u32,
+    ) -> Self {
         let NamedLoad { name, load, .. } = named;
         let template = |request: &loadgen::config::Request| Template {
             kind: Kind::of(&request.method),
@@ -104,7 +112,8 @@ impl Clients {
             templates: load.request.iter().map(template).collect(),
             trace,
             per_request: load.connections == Connections::PerRequest,
-            idle: Vec::new(),
+            route: Route::new(named, seed, proxies),
+            idle: vec![Vec::new(); proxies as usize],
             taken: 0,
             most: load.max_connections.unwrap_or(MAX_CONNECTIONS),
             users: (0..load.users.unwrap_or(0)).map(user).collect(),
@@ -143,19 +152,35 @@ impl Clients {
         if expect.is_empty() { (200..400).contains(&status) } else { expect.contains(&status) }
     }
 
-    /// A connection for the next request: an idle one, a new one, or none.
-    fn seat(&mut self, now: Instant, keep_alive: Duration) -> Option<Seat> {
-        if let Some(since) = self.idle.pop() {
+    /// A connection to a proxy for the next request: an idle one, a new one, or none.
+    fn seat(&mut self, proxy: u32, now: Instant, keep_alive: Duration) -> Option<Seat> {
+        let idle = &mut self.idle[proxy as usize];
+        if let Some(since) = idle.pop() {
             if now.since(since) < keep_alive {
                 return Some(Seat::Open);
             }
             // The proxy has closed it, and those below, which are older still.
-            self.taken -= self.idle.len() as u32 + 1;
-            self.idle.clear();
+            self.taken -= idle.len() as u32 + 1;
+            idle.clear();
+        }
+        if self.taken >= self.most {
+            self.let_one_go();
         }
         let room = self.taken < self.most;
         self.taken += u32::from(room);
         room.then_some(Seat::New)
+    }
+
+    /// Closes the connection that has idled for longest, at another proxy.
+    #[cold]
+    fn let_one_go(&mut self) {
+        let since = |idle: &Vec<Instant>| idle.first().copied().unwrap_or(Instant::NEVER);
+        if let Some(idle) = self.idle.iter_mut().min_by_key(|idle| since(idle))
+            && !idle.is_empty()
+        {
+            idle.remove(0);
+            self.taken -= 1;
+        }
     }
 }
 
@@ -183,19 +208,22 @@ impl World<'_> {
     /// The next request of the open loops is due.
     pub(super) fn arrive(&mut self) {
         let Some(planned) = self.schedule.first() else { return };
-        let keep_alive = self.setups[self.current].config.timeouts.keep_alive.0;
         let now = self.now;
         let clients = &mut self.clients[usize::from(planned.load)];
+        let proxy = clients.route.proxy(planned);
+        let current = self.proxies[proxy as usize].current;
+        let keep_alive = self.setups[current as usize].config.timeouts.keep_alive.0;
         let is_measured = now >= self.measured_from;
         clients.offered += u64::from(is_measured);
-        let Some(seat) = clients.seat(now, keep_alive) else {
+        let Some(seat) = clients.seat(proxy, now, keep_alive) else {
             clients.dropped += u64::from(is_measured);
             let planned = *planned;
             self.next_arrival();
             return self.drop_unsent(&planned);
         };
         // From the schedule into its slot at once: it is large.
-        let slot = self.requests.insert(planned, None, clients.kind(planned), (now, now));
+        let kind = clients.kind(planned);
+        let slot = self.requests.insert(planned, (None, proxy as u16), kind, (now, now));
         self.next_arrival();
         self.send_request(slot, seat);
     }
@@ -239,7 +267,6 @@ impl World<'_> {
     /// A user has thought, and asks.
     pub(super) fn ask(&mut self, load: u16, user: u32) {
         self.thinking -= 1;
-        let keep_alive = self.setups[self.current].config.timeouts.keep_alive.0;
         let clients = &mut self.clients[usize::from(load)];
         if clients.left == 0 {
             return;
@@ -247,9 +274,13 @@ impl World<'_> {
         clients.left -= 1;
         let member = &mut clients.users[user as usize];
         let planned = member.user.request();
+        let proxy = clients.route.proxy(&planned);
+        let current = self.proxies[proxy as usize].current;
+        let keep_alive = self.setups[current as usize].config.timeouts.keep_alive.0;
         let open = member.idle.take().is_some_and(|since| self.now.since(since) < keep_alive);
         let kind = clients.kind(&planned);
-        let slot = self.requests.insert(&planned, Some(user), kind, (self.now, self.now));
+        let from = (Some(user), proxy as u16);
+        let slot = self.requests.insert(&planned, from, kind, (self.now, self.now));
         self.send_request(slot, if open { Seat::Open } else { Seat::New });
     }
 
@@ -269,7 +300,7 @@ impl World<'_> {
         if !self.agenda.is_set(clients.patience.source) {
             self.agenda.set_last(clients.patience.source, due.at);
         }
-        let link = u32::from(load);
+        let link = self.client_link(slot);
         match seat {
             Seat::Open if self.links[link as usize].is_instant() => self.begin(slot),
             Seat::Open => self.send(link, Direction::Up, Message::Ask(whose)),
@@ -300,8 +331,9 @@ impl World<'_> {
                     }
                     self.client_ends(due.slot, Ending::TimedOut);
                     // It closes its connection, and the proxy learns of it.
-                    if self.requests.find(whose).is_some() {
-                        self.send(load as u32, Direction::Up, Message::Gone(whose));
+                    if let Some(slot) = self.requests.find(whose) {
+                        let link = self.client_link(slot);
+                        self.send(link, Direction::Up, Message::Gone(whose));
                     }
                 }
             }
@@ -357,7 +389,7 @@ impl World<'_> {
         }
         let stays = ending == Ending::Answered && !clients.per_request;
         match request.user {
-            None if stays => clients.idle.push(now),
+            None if stays => clients.idle[usize::from(request.proxy)].push(now),
             None => clients.taken -= 1,
             Some(user) => {
                 clients.users[user as usize].idle = stays.then_some(now);

@@ -14,7 +14,7 @@ use super::{
     world::{Event, Message, Source, World},
 };
 use crate::{
-    language::{Action, Target},
+    language::{Action, Moment, Target},
     reload,
 };
 
@@ -31,13 +31,13 @@ impl World<'_> {
                 }
             }
             Action::Partition(target) => {
-                for link in self.links_of(target, &endpoints) {
+                for link in self.links_of(target, &moment, &endpoints) {
                     self.links[link as usize].cut(self.now);
                     self.links_froze(link);
                 }
             }
             Action::Repair(target) => {
-                for link in self.links_of(target, &endpoints) {
+                for link in self.links_of(target, &moment, &endpoints) {
                     let own = self.scenario.network.latency.clone();
                     let link_state = &mut self.links[link as usize];
                     link_state.set_latency(own.as_ref());
@@ -50,15 +50,14 @@ impl World<'_> {
                 }
             }
             Action::Latency { target, one_way } => {
-                for link in self.links_of(target, &endpoints) {
+                for link in self.links_of(target, &moment, &endpoints) {
                     self.links[link as usize].set_latency(Some(one_way));
                 }
             }
             Action::Add { .. } | Action::Remove { .. } | Action::Reload { .. } => {
-                self.reload(|config, world| {
-                    let told = |name: &str| Some(world.told(*world.places.get(name)?));
-                    reload::change(config, &moment, told);
-                });
+                for proxy in moment.proxies.clone() {
+                    self.reload(proxy, &moment);
+                }
             }
             Action::Drop { .. } | Action::RestartProxy { .. } => {
                 self.notes.push(format!(
@@ -69,22 +68,30 @@ impl World<'_> {
         }
     }
 
-    fn links_of(&self, target: &Target, endpoints: &[u32]) -> Vec<u32> {
-        match target {
-            Target::Endpoint(_) => endpoints.iter().map(|&each| self.link_to(each)).collect(),
+    fn links_of(&self, target: &Target, moment: &Moment, endpoints: &[u32]) -> Vec<u32> {
+        let of_one = |proxy| match target {
+            Target::Endpoint(_) => {
+                endpoints.iter().map(|&each| self.link_to(proxy, each)).collect::<Vec<u32>>()
+            }
             Target::Load(load) => {
                 let place = self.clients.iter().position(|clients| clients.name == *load);
-                place.map(|place| place as u32).into_iter().collect()
+                place.map(|place| self.link_from(proxy, place as u32)).into_iter().collect()
             }
-        }
+        };
+        moment.proxies.clone().flat_map(of_one).collect()
     }
 
-    /// An endpoint's link was cut or repaired: streams over it stand still, or go on.
+    /// A link was cut or repaired: if an endpoint is at its end, streams over it stand still, or go on.
     fn links_froze(&mut self, link: u32) {
-        let Some(endpoint) = link.checked_sub(self.clients.len() as u32) else { return };
-        self.backends[endpoint as usize].freeze += 1;
-        if self.links[link as usize].is_cut() || self.backends[endpoint as usize].hung {
-            self.watch_streams(endpoint);
+        let end = &self.links[link as usize];
+        let (proxy, endpoint) = (end.proxy, end.peer);
+        if link < self.link_to(proxy, 0) {
+            return;
+        }
+        let end = &mut self.links[link as usize];
+        end.freeze = end.freeze.wrapping_add(1);
+        if end.is_cut() || self.backends[endpoint as usize].hung {
+            self.watch_streams(link);
         }
     }
 
@@ -95,16 +102,19 @@ impl World<'_> {
     }
 
     /// Puts a changed configuration in force.
-    fn reload(&mut self, change: impl FnOnce(&mut ProxyConfig, &Self)) {
-        let mut config = (*self.setups[self.current].config).clone();
-        change(&mut config, self);
-        self.put_in_force(config);
-        self.rung = true;
+    fn reload(&mut self, proxy: u32, moment: &Moment) {
+        let current = self.proxies[proxy as usize].current;
+        let mut config = (*self.setups[current as usize].config).clone();
+        let told = |name: &str| Some(self.told(*self.places.get(name)?));
+        reload::change(&mut config, moment, proxy, told);
+        self.put_in_force(proxy, config);
+        self.ring(proxy);
     }
 
-    /// Puts a configuration in force, the first or another.
-    pub(super) fn put_in_force(&mut self, config: ProxyConfig) {
-        self.tell_configured(&config);
+    /// Puts a configuration of a proxy in force, the first or another.
+    pub(super) fn put_in_force(&mut self, proxy: u32, config: ProxyConfig) {
+        let config = self.proxies[proxy as usize].member.configure(config);
+        self.tell_configured(proxy, &config);
         let number = self.setups.len() as u32;
         let kinds = [Source::Connect(number), Source::Response(number), Source::Queue(number)];
         let mut kinds = kinds.into_iter();
@@ -113,11 +123,13 @@ impl World<'_> {
             sources.extend(kinds.next());
             agenda.add_source()
         };
-        let context = (self.proxy_seed, self.now);
-        let setup = Setup::new(config, self.setups.last(), context, source);
+        let own = &mut self.proxies[proxy as usize];
+        let before = own.setups.last().map(|last| &self.setups[*last as usize]);
+        let setup = Setup::new(proxy, config, before, (own.seed, self.now), source);
         self.setups.push(setup.with_balancer(self.parts.balancer));
-        self.current = number as usize;
-        self.start_checks();
+        own.current = number;
+        own.setups.push(number);
+        self.start_checks(number as usize);
     }
 
     fn apply(&mut self, endpoint: u32, fault: Fault) {
@@ -136,7 +148,9 @@ impl World<'_> {
                     backend.hits.hang += backend.station.jobs() as u64;
                 }
                 backend.set_pace(now, backend.factor, true);
-                self.watch_streams(endpoint);
+                for proxy in 0..self.proxies.len() as u32 {
+                    self.watch_streams(self.link_to(proxy, endpoint));
+                }
             }
             Fault::Crash => self.die(endpoint),
             Fault::Restart => {
@@ -173,19 +187,24 @@ impl World<'_> {
         backend.down = true;
         backend.station.clear(self.now);
         let held = std::mem::take(&mut backend.held);
-        let link = self.link_to(endpoint);
-        self.send(link, Direction::Down, Message::Dead(life));
+        for proxy in 0..self.proxies.len() as u32 {
+            let link = self.link_to(proxy, endpoint);
+            self.send(link, Direction::Down, Message::Dead(life));
+        }
         for owner in held {
             if let Owner::Probe(probe) = owner {
+                let link = self.link_to(self.proxy_of(probe.setup), endpoint);
                 self.send(link, Direction::Down, Message::ProbeAnswer(probe, 0));
             }
         }
     }
 
-    /// The proxy learns that all connections of the endpoint's lives up to this one are closed.
-    pub(super) fn bury(&mut self, endpoint: u32, life: u32) {
+    /// The proxy at the end of this link learns that all connections of the endpoint's lives up to this one are closed.
+    pub(super) fn bury(&mut self, link: u32, life: u32) {
+        let (proxy, endpoint) = (self.links[link as usize].proxy, self.links[link as usize].peer);
         let mut ended = 0;
-        for setup in &mut self.setups {
+        for &number in &self.proxies[proxy as usize].setups {
+            let setup = &mut self.setups[number as usize];
             if let Some(index) = setup.endpoints.iter().position(|&each| each == endpoint) {
                 ended += setup.pools[index].bury(life);
             }
@@ -195,6 +214,7 @@ impl World<'_> {
         let lost = under_way.filter(|(_, request)| {
             let at = self.setups[request.setup as usize].endpoints[request.index as usize];
             at == endpoint
+                && u32::from(request.proxy) == proxy
                 && request.stage != super::request::Stage::Connecting
                 && request.life <= life
         });

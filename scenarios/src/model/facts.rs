@@ -1,6 +1,6 @@
 //! What the model's proxy does, told to the always-on invariants where it does it.
 //!
-//! The model is one proxy, whose configurations are numbered as its setups are; a request's slot is its seat.
+//! Each proxy is one process, of the same number; configurations are numbered as the setups are; a request's slot is its seat.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use super::{
 };
 use crate::invariants::{End, Sending, Turn};
 
-/// The proxy's only process.
-const PROXY: u32 = 0;
 /// What is under way when the last client has its answer gets so long to end.
 const REST: Duration = Duration::from_mins(1);
 
 impl World<'_> {
     /// Before the first configuration is in force.
     pub(super) fn begin_invariants(&mut self) {
-        let process = self.invariants.process();
-        debug_assert_eq!(process, PROXY, "there is one proxy");
+        for proxy in 0..self.proxies.len() as u32 {
+            let process = self.invariants.process(proxy);
+            debug_assert_eq!(process, proxy, "no proxy has more than one");
+        }
         self.invariants.without_bodies("the model moves no bytes");
         let due = self.invariants.recovery_due();
         if due != Instant::NEVER {
@@ -31,9 +31,9 @@ impl World<'_> {
         }
     }
 
-    /// A configuration comes into force, as the next of the setups.
-    pub(super) fn tell_configured(&mut self, config: &ProxyConfig) {
-        let number = self.invariants.configured(self.now, PROXY, config);
+    /// A configuration of a proxy comes into force, as the next of the setups.
+    pub(super) fn tell_configured(&mut self, proxy: u32, config: &ProxyConfig) {
+        let number = self.invariants.configured(self.now, proxy, config);
         debug_assert_eq!(number as usize, self.setups.len(), "both count from 0");
     }
 
@@ -73,8 +73,10 @@ impl World<'_> {
 
     /// By now every endpoint must be in use again.
     pub(super) fn look_at_recovery(&mut self) {
-        let present = self.setups[self.current].shared.endpoints.list();
-        self.invariants.look(self.now, present);
+        for (number, proxy) in (0..).zip(&self.proxies) {
+            let present = self.setups[proxy.current as usize].shared.endpoints.list();
+            self.invariants.look(self.now, number, present);
+        }
     }
 
     /// What has become of the invariants. A run that was not interrupted goes on until nothing is under way and the proxy had

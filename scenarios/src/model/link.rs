@@ -1,6 +1,6 @@
 //! The links of the model's network: how long a message is under way, and what becomes of it while a link is cut.
 //!
-//! There is a link between the proxy and each endpoint, and one between the proxy and the clients of each load. Each draws the
+//! There is a link between each proxy and each endpoint, and one between each proxy and the clients of each load. Each draws the
 //! latency of each direction from a stream of its own. A link that is cut loses nothing: TCP sends again what was not
 //! acknowledged, after pauses that double (RFC 6298), so what was held up goes out at the first of those times after the repair,
 //! and takes its latency once more. A dial is first tried again after a whole second. A message takes no time to be put on the
@@ -32,6 +32,9 @@ pub(super) enum Direction {
 /// One link; `M` is what goes over it.
 #[derive(Debug)]
 pub(super) struct Link<M> {
+    /// Which endpoint, or which load, is at the end that is no proxy; and which proxy at the other.
+    pub(super) peer: u32,
+    pub(super) proxy: u32,
     latency: Option<Distribution<TimeSpan>>,
     takes_no_time: bool,
     streams: [Rng; 2],
@@ -41,6 +44,8 @@ pub(super) struct Link<M> {
     held: Vec<(Instant, M)>,
     /// Messages that a cut has held up.
     pub(super) hits: u64,
+    /// Moves when it is cut or repaired.
+    pub(super) freeze: u32,
 }
 
 /// What becomes of a message that is sent.
@@ -53,15 +58,22 @@ pub(super) enum Way {
 }
 
 impl<M: Copy> Link<M> {
-    /// A link with this latency, which draws from the streams of `seed`.
-    pub(super) fn new(latency: Option<&Distribution<TimeSpan>>, seed: Seed) -> Self {
+    /// A link between this proxy and this endpoint or load, with this latency, which draws from the streams of `seed`.
+    pub(super) fn new(
+        (proxy, peer): (u32, u32),
+        latency: Option<&Distribution<TimeSpan>>,
+        seed: Seed,
+    ) -> Self {
         Self {
+            peer,
+            proxy,
             latency: latency.cloned(),
             takes_no_time: takes_no_time(latency),
             streams: [seed.stream("up"), seed.stream("down")],
             cut: None,
             held: Vec::new(),
             hits: 0,
+            freeze: 0,
         }
     }
 
@@ -158,7 +170,7 @@ mod tests {
     #[test]
     fn what_was_under_way_when_the_link_was_cut_is_held_since_then() {
         let at = |millis| Instant::START + Duration::from_millis(millis);
-        let mut link = Link::new(None, Seed(1));
+        let mut link = Link::new((0, 0), None, Seed(1));
         assert!(!link.hold('a', at(1)) && !link.strand('a'));
         link.cut(at(2));
         link.cut(at(3));

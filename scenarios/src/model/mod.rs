@@ -10,19 +10,21 @@
 //! `compute` is a delay), and TCP but for what it means to a decision: a dial takes a round trip, a kept connection none, a dead
 //! process refuses or resets, a cut link holds everything up.
 //!
-//! Reading order: `world` is the loop; `clients` → `path` (with `queue`) → `serve` is a request on its way, over `link`s; `setup` holds
-//! the decisions, `backend` the stations; `probe` and `events` are what happens besides; `agenda`, `ahead`, `behind`, `lane` and `request` are the
+//! Reading order: `world` is the loop; `clients` → `path` (with `queue`) → `serve` is a request on its way, over `link`s; `proxies` are
+//! who decides, `setup` holds the decisions, `backend` the stations; `probe` and `events` are what happens besides; `agenda`,
+//! `ahead`, `behind`, `lane` and `request` are the
 //! machinery that makes it fast; `tally` is what is told at the end.
 
 use std::{ops::ControlFlow, time::Duration};
 
 use backend_sim::config::{Kind, SessionFormat};
-use policy::{Instant, Seed, limit::WaitingRoom};
+use policy::{Instant, Seed};
 use proxy::config::ProxyConfig;
 use reports::{InvariantResult, Measurement, Phase, Recorder, RecorderConfig};
 
 use crate::{
     counters::Readings,
+    fleet::Member,
     invariants::{End, Invariants},
     language::{Scenario, world as language_world},
 };
@@ -40,6 +42,7 @@ mod link;
 mod parts;
 mod path;
 mod probe;
+mod proxies;
 mod queue;
 mod request;
 mod serve;
@@ -55,6 +58,7 @@ use behind::Behind;
 use clients::Clients;
 use link::Link;
 pub use parts::Parts;
+use proxies::Proxy;
 use request::Slab;
 use setup::endpoint_config;
 use tally::{Failures, Tally};
@@ -196,7 +200,7 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         .zip(&loads)
         .map(|(index, load)| {
             let source = source(&mut agenda, Source::Patience(u32::from(index)));
-            Clients::new(index, load, load_seed, source)
+            Clients::new(index, load, (load_seed, scenario.proxies), source)
         })
         .collect();
     let names = scenario.all_endpoints();
@@ -210,12 +214,20 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
             Some(Backend::new(name, backend, backend_seed, source).with_station(parts.station))
         })
         .collect();
-    let network = seed.child("network");
-    let link = |kind: &str, name: &str| {
-        Link::new(scenario.network.latency.as_ref(), network.child(kind).child(name))
-    };
-    let links = clients.iter().map(|clients| link("load", &clients.name));
-    let links = links.chain(names.iter().map(|name| link("endpoint", name))).collect();
+    let stride = clients.len() as u32 + names.len() as u32;
+    let links = Member::all(scenario).flat_map(|member| {
+        let network = match member.of {
+            1 => seed.child("network"),
+            _ => seed.child("network").child(&member.name()),
+        };
+        let link = move |kind: &str, peer: u32, name: &str| {
+            let ends = (member.index, peer);
+            Link::new(ends, scenario.network.latency.as_ref(), network.child(kind).child(name))
+        };
+        let loads = (0..).zip(&clients).map(move |(peer, of)| link("load", peer, &of.name));
+        loads.chain((0..).zip(&names).map(move |(peer, name)| link("endpoint", peer, name)))
+    });
+    let links = links.collect();
     let first = scenario.endpoints();
     let places = (0_u32..).zip(&names).map(|(place, name)| (name.clone(), place)).collect();
     // Those that there are at the start are the first of all that there ever are.
@@ -249,11 +261,9 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         backends,
         places,
         links,
+        stride,
         setups: Vec::new(),
-        current: 0,
-        // The first proxy's only worker, by the engine's names.
-        proxy_seed: seed.child("proxy").nth(0).child("worker").nth(0),
-        waiting: WaitingRoom::new(),
+        proxies: Member::all(scenario).map(|member| Proxy::new(member, seed)).collect(),
         rung: false,
         recorder: Behind::new(Recorder::new(recorder)),
         readings: Readings::new(scenario),
@@ -270,8 +280,10 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
     world.plan_readings();
     world.plan_events();
     world.begin_invariants();
-    world.put_in_force(config);
-    world.plan_sweep();
+    for proxy in 0..scenario.proxies {
+        world.put_in_force(proxy, config.clone());
+        world.plan_sweep(proxy);
+    }
     world.agenda.set(world.arrivals, world.schedule.due());
     for load in 0..world.clients.len() {
         for user in 0..world.clients[load].users() {

@@ -28,7 +28,7 @@ impl World<'_> {
     /// A request has come to the proxy.
     pub(super) fn begin(&mut self, slot: u32) {
         let request = &mut self.requests[slot];
-        request.setup = self.current as u32;
+        request.setup = self.proxies[usize::from(request.proxy)].current;
         if request.kind == Kind::Refused {
             return self.conclude(slot, Some(Fault::MethodRefused));
         }
@@ -36,7 +36,8 @@ impl World<'_> {
             return self.conclude(slot, Some(Fault::ClientGone));
         }
         request.begun = self.now;
-        let config = &self.setups[self.current].config;
+        let setup = &mut self.setups[request.setup as usize];
+        let config = &setup.config;
         let clients = &mut self.clients[usize::from(request.planned.load)];
         request.key = config
             .balance
@@ -44,7 +45,7 @@ impl World<'_> {
             .key()
             .and_then(|key| clients.letter.key(key, &config.forwarding, &request.planned));
         self.invariants.asked(self.now, request.setup);
-        self.setups[self.current].budget.on_request(self.now);
+        setup.budget.on_request(self.now);
         self.reach(slot);
     }
 
@@ -54,7 +55,7 @@ impl World<'_> {
             let request = &mut self.requests[slot];
             let is_retry = !request.tried.is_empty();
             // Who comes now does not overtake those who wait; who tries again has waited already.
-            if self.waiting.waiting() > 0 && !is_retry {
+            if self.proxies[usize::from(request.proxy)].waiting.waiting() > 0 && !is_retry {
                 return self.wait_in_line(slot);
             }
             let setup = &mut self.setups[request.setup as usize];
@@ -125,8 +126,14 @@ impl World<'_> {
         true
     }
 
-    fn endpoint_link(&self, slot: u32) -> u32 {
-        self.link_to(self.endpoint_of(slot))
+    pub(super) fn endpoint_link(&self, slot: u32) -> u32 {
+        self.link_to(u32::from(self.requests[slot].proxy), self.endpoint_of(slot))
+    }
+
+    /// The link between the proxy of a request and its client.
+    pub(super) fn client_link(&self, slot: u32) -> u32 {
+        let request = &self.requests[slot];
+        self.link_from(u32::from(request.proxy), u32::from(request.planned.load))
     }
 
     /// The endpoint that a request is at, among all of the run.
@@ -163,7 +170,7 @@ impl World<'_> {
         }
         let attempt = self.requests.attempt(slot);
         let endpoint = self.endpoint_of(slot);
-        let link = self.link_to(endpoint);
+        let link = self.link_to(u32::from(self.requests[slot].proxy), endpoint);
         if self.links[link as usize].is_instant() {
             return self.endpoint_is_asked(endpoint, attempt);
         }
@@ -226,9 +233,8 @@ impl World<'_> {
     /// A stream has stood still.
     pub(super) fn stalled(&mut self, attempt: Try, freeze: u32) {
         let Some(slot) = self.requests.find_try(attempt) else { return };
-        let endpoint = self.endpoint_of(slot) as usize;
-        if self.requests[slot].stage == Stage::Streaming && self.backends[endpoint].freeze == freeze
-        {
+        let link = self.endpoint_link(slot);
+        if self.requests[slot].stage == Stage::Streaming && self.freeze_of(link) == freeze {
             self.failed(slot, Fault::ResponseStalled);
         }
     }
@@ -265,7 +271,8 @@ impl World<'_> {
         let request = &mut self.requests[slot];
         (request.stage, request.status) = (Stage::Streaming, 200);
         let idle = self.setups[request.setup as usize].config.timeouts.stream_idle.0;
-        self.watch_stream(endpoint, attempt, idle);
+        let link = self.link_to(u32::from(self.requests[slot].proxy), endpoint);
+        self.watch_stream(link, attempt, idle);
     }
 
     /// A request's attempt is over: whoever still speaks of it is too late.
@@ -285,7 +292,10 @@ impl World<'_> {
         if let Some(ejection) = setup.give_back(index, request.leased, self.now, outcome) {
             self.invariants.ejected(self.now, number, index, ejection.until);
         }
-        self.rung |= self.waiting.waiting() > 0;
+        let proxy = setup.proxy;
+        if self.proxies[proxy as usize].waiting.waiting() > 0 {
+            self.ring(proxy);
+        }
     }
 
     /// Tells the endpoint, if it has the request, that nobody wants its answer any more.
@@ -412,7 +422,7 @@ impl World<'_> {
         if request.client_done {
             return self.free_if_over(slot);
         }
-        let link = u32::from(request.planned.load);
+        let link = self.client_link(slot);
         if let Message::Answer(_) = message
             && self.links[link as usize].is_instant()
         {

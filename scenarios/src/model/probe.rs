@@ -21,12 +21,12 @@ pub(super) struct Probe {
 }
 
 impl World<'_> {
-    /// Starts the checks of the configuration in force.
-    pub(super) fn start_checks(&mut self) {
-        let setup = &self.setups[self.current];
+    /// Starts the checks of a configuration that has come into force.
+    pub(super) fn start_checks(&mut self, number: usize) {
+        let setup = &self.setups[number];
         if setup.config.health.kind != HealthKind::Off {
             for index in 0..setup.health.len() {
-                self.plan_probe(self.current, index as u32);
+                self.plan_probe(number, index as u32);
             }
         }
     }
@@ -40,13 +40,13 @@ impl World<'_> {
 
     /// It is time for a probe.
     pub(super) fn begin_probe(&mut self, setup: u32, index: u32) {
-        if setup as usize != self.current {
+        if !self.is_current(setup) {
             return;
         }
         let of = &self.setups[setup as usize];
         let probe = Probe { setup, index, stamp: of.health[index as usize].stamp };
         let late = self.now + of.config.health.timeout.0;
-        let link = self.link_to(of.endpoints[index as usize]);
+        let link = self.link_to(of.proxy, of.endpoints[index as usize]);
         self.agenda.plan(late, Event::ProbeLate(probe));
         self.send(link, Direction::Up, Message::ProbeDial(probe));
     }
@@ -60,7 +60,8 @@ impl World<'_> {
         } else {
             Message::ProbeAccepted(probe)
         };
-        self.send(self.link_to(endpoint), Direction::Down, answer);
+        let link = self.link_to(self.proxy_of(probe.setup), endpoint);
+        self.send(link, Direction::Down, answer);
     }
 
     /// A probe has its connection.
@@ -72,7 +73,8 @@ impl World<'_> {
         match setup.config.health.kind {
             HealthKind::Off | HealthKind::Tcp => self.judge(probe, ProbeResult::Passed),
             HealthKind::Http => {
-                self.send(self.link_to(endpoint), Direction::Up, Message::ProbeAsk(probe));
+                let link = self.link_to(setup.proxy, endpoint);
+                self.send(link, Direction::Up, Message::ProbeAsk(probe));
             }
         }
     }
@@ -93,10 +95,11 @@ impl World<'_> {
         check.stamp = check.stamp.wrapping_add(1);
         if let Some(transition) = check.state.on_probe(&setup.config.health, result) {
             setup.shared.endpoints.set_up(probe.index, transition);
-            self.rung = true;
+            let proxy = setup.proxy;
+            self.ring(proxy);
         }
-        if probe.setup as usize == self.current {
-            self.plan_probe(self.current, probe.index);
+        if self.is_current(probe.setup) {
+            self.plan_probe(probe.setup as usize, probe.index);
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The room is `policy`'s, bounded in number and in time; the line is the engine's: only the first looks for a place, whenever
 //! one may have come free, and after it the next. Who tries again does not stand in line, because it waits for others
-//! than the rest. All lines share one room: a place that a request of one configuration gives back may be what one of
-//! another waits for.
+//! than the rest. All lines of a proxy share one room: a place that a request of one configuration gives back may be what one of
+//! another waits for. Other proxies have rooms of their own, and know nothing of each other's places.
 
 use policy::Instant;
 use proxy::engine::Fault;
@@ -24,7 +24,8 @@ impl World<'_> {
         let request = &mut self.requests[slot];
         let number = request.setup;
         let setup = &mut self.setups[number as usize];
-        if !self.waiting.try_enter(&setup.config.queue) {
+        let waiting = &self.proxies[usize::from(request.proxy)].waiting;
+        if !waiting.try_enter(&setup.config.queue) {
             return self.conclude(slot, Some(Fault::QueueFull));
         }
         self.tally.queued += 1;
@@ -49,7 +50,7 @@ impl World<'_> {
         if is_retry {
             setup.retriers.push(whose);
         } else {
-            if setup.line.len() > 2 * self.waiting.waiting() as usize + SHORT {
+            if setup.line.len() > 2 * waiting.waiting() as usize + SHORT {
                 setup.line.retain(waits);
             }
             setup.line.push_back(whose);
@@ -75,34 +76,44 @@ impl World<'_> {
     pub(super) fn leave_line(&mut self, slot: u32) {
         let request = &mut self.requests[slot];
         request.stage = Stage::Coming;
-        self.waiting.leave();
+        self.proxies[usize::from(request.proxy)].waiting.leave();
         self.invariants.waits_no_more(request.setup);
     }
 
-    /// There may be room at an endpoint: whoever waits looks.
+    /// There may be room at an endpoint: whoever waits where that was rung looks.
     pub(super) fn look_for_room(&mut self) {
-        while std::mem::take(&mut self.rung) && self.waiting.waiting() > 0 {
-            for number in 0..self.setups.len() {
-                let first = self.first_in_line(number).is_some_and(|slot| self.look(slot));
-                if first {
-                    self.setups[number].line.pop_front();
+        while std::mem::take(&mut self.rung) {
+            for proxy in 0..self.proxies.len() {
+                let rung = std::mem::take(&mut self.proxies[proxy].rung);
+                if rung && self.proxies[proxy].waiting.waiting() > 0 {
+                    self.look_for_room_at(proxy);
                 }
-                let mut kept = 0;
-                for at in 0..self.setups[number].retriers.len() {
-                    let whose = self.setups[number].retriers[at];
-                    if self.waits(whose).is_some_and(|slot| !self.look(slot)) {
-                        self.setups[number].retriers[kept] = whose;
-                        kept += 1;
-                    }
+            }
+        }
+    }
+
+    fn look_for_room_at(&mut self, proxy: usize) {
+        for place in 0..self.proxies[proxy].setups.len() {
+            let number = self.proxies[proxy].setups[place] as usize;
+            let first = self.first_in_line(number).is_some_and(|slot| self.look(slot));
+            if first {
+                self.setups[number].line.pop_front();
+            }
+            let mut kept = 0;
+            for at in 0..self.setups[number].retriers.len() {
+                let whose = self.setups[number].retriers[at];
+                if self.waits(whose).is_some_and(|slot| !self.look(slot)) {
+                    self.setups[number].retriers[kept] = whose;
+                    kept += 1;
                 }
-                // Those who came meanwhile stand behind those who were looked at.
-                self.setups[number].retriers.truncate(kept);
-                while first && let Some(slot) = self.first_in_line(number) {
-                    if !self.look(slot) {
-                        break;
-                    }
-                    self.setups[number].line.pop_front();
+            }
+            // Those who came meanwhile stand behind those who were looked at.
+            self.setups[number].retriers.truncate(kept);
+            while first && let Some(slot) = self.first_in_line(number) {
+                if !self.look(slot) {
+                    break;
                 }
+                self.setups[number].line.pop_front();
             }
         }
     }
@@ -159,7 +170,7 @@ impl World<'_> {
                     self.leave_line(due.slot);
                     self.conclude(due.slot, Some(Fault::QueueTimeout));
                     // Somebody else is the first in line now.
-                    self.rung = true;
+                    self.ring(self.proxy_of(setup));
                 }
                 Some(due) => return self.agenda.set_last(source, due.at),
                 None => return self.agenda.set(source, Instant::NEVER),

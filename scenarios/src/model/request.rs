@@ -59,7 +59,8 @@ pub(super) struct Request {
     pub(super) client_done: bool,
     /// The client's connection is gone, and the proxy could know.
     pub(super) gone: bool,
-    /// Which of the proxy's configurations serves it.
+    /// Which proxy it goes to, and which of the configurations serves it there.
+    pub(super) proxy: u16,
     pub(super) setup: u32,
     /// Its endpoint's place in that configuration.
     pub(super) index: u32,
@@ -129,7 +130,7 @@ impl Slab {
     pub(super) fn insert(
         &mut self,
         planned: &Planned,
-        user: Option<u32>,
+        (user, proxy): (Option<u32>, u16),
         kind: Kind,
         (intended, sent): (Instant, Instant),
     ) -> u32 {
@@ -145,6 +146,7 @@ impl Slab {
                 stage: Stage::Coming,
                 client_done: false,
                 gone: false,
+                proxy,
                 setup: 0,
                 index: 0,
                 leased: sent,
@@ -169,6 +171,7 @@ impl Slab {
         let request = &mut self.slots[slot as usize];
         request.planned = *planned;
         (request.user, request.kind, request.stage) = (user, kind, Stage::Coming);
+        request.proxy = proxy;
         (request.intended, request.sent) = (intended, sent);
         (request.client_done, request.gone) = (false, false);
         (request.fresh_only, request.again, request.body_sent) = (false, false, false);

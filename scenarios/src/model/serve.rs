@@ -24,15 +24,15 @@ struct Wish {
 
 impl World<'_> {
     /// The proxy opens a connection.
-    pub(super) fn endpoint_is_dialled(&mut self, endpoint: u32, attempt: Try) {
-        let backend = &mut self.backends[endpoint as usize];
+    pub(super) fn endpoint_is_dialled(&mut self, link: u32, attempt: Try) {
+        let backend = &mut self.backends[self.links[link as usize].peer as usize];
         let answer = if backend.down {
             backend.hits.crash += 1;
             Message::Refused(attempt)
         } else {
             Message::Accepted(attempt, backend.life)
         };
-        self.send(self.link_to(endpoint), Direction::Down, answer);
+        self.send(link, Direction::Down, answer);
     }
 
     /// A request has come.
@@ -41,7 +41,8 @@ impl World<'_> {
         let backend = &mut self.backends[endpoint as usize];
         if backend.down || backend.life != self.requests[slot].life {
             backend.hits.crash += 1;
-            return self.send(self.link_to(endpoint), Direction::Down, Message::Closed(attempt));
+            let link = self.link_to(u32::from(self.requests[slot].proxy), endpoint);
+            return self.send(link, Direction::Down, Message::Closed(attempt));
         }
         self.serve(endpoint, Owner::Request(attempt));
     }
@@ -50,9 +51,19 @@ impl World<'_> {
     pub(super) fn endpoint_is_asked_for_health(&mut self, endpoint: u32, probe: Probe) {
         if self.backends[endpoint as usize].down {
             let answer = Message::ProbeAnswer(probe, 0);
-            return self.send(self.link_to(endpoint), Direction::Down, answer);
+            let link = self.link_to(self.proxy_of(probe.setup), endpoint);
+            return self.send(link, Direction::Down, answer);
         }
         self.serve(endpoint, Owner::Probe(probe));
+    }
+
+    /// The link between an endpoint and whoever has asked it.
+    fn link_back(&self, endpoint: u32, owner: Owner) -> u32 {
+        let proxy = match owner {
+            Owner::Request(Try { slot, .. }) => u32::from(self.requests[slot].proxy),
+            Owner::Probe(probe) => self.proxy_of(probe.setup),
+        };
+        self.link_to(proxy, endpoint)
     }
 
     fn wish(&self, endpoint: u32, owner: Owner) -> Option<Wish> {
@@ -110,7 +121,7 @@ impl World<'_> {
                 return self.answer(endpoint, owner, status, bytes);
             }
             Misfortune::Reset => {
-                let link = self.link_to(endpoint);
+                let link = self.link_back(endpoint, owner);
                 let message = match owner {
                     Owner::Request(attempt) => Message::Closed(attempt),
                     Owner::Probe(probe) => Message::ProbeAnswer(probe, 0),
@@ -145,7 +156,7 @@ impl World<'_> {
     }
 
     fn respond(&mut self, endpoint: u32, owner: Owner, status: u16) {
-        let link = self.link_to(endpoint);
+        let link = self.link_back(endpoint, owner);
         match owner {
             Owner::Probe(probe) => {
                 self.send(link, Direction::Down, Message::ProbeAnswer(probe, status));
@@ -193,8 +204,11 @@ impl World<'_> {
 
     fn tell_each_started(&mut self, endpoint: u32) {
         while let Some(job) = self.backends[endpoint as usize].station.take_started() {
-            if let Some(Owner::Request(attempt)) = self.backends[endpoint as usize].owner(job) {
-                self.send(self.link_to(endpoint), Direction::Down, Message::Head(attempt));
+            if let Some(owner @ Owner::Request(attempt)) =
+                self.backends[endpoint as usize].owner(job)
+            {
+                let link = self.link_back(endpoint, owner);
+                self.send(link, Direction::Down, Message::Head(attempt));
             }
         }
     }
@@ -214,27 +228,34 @@ impl World<'_> {
     }
 
     /// A stream has begun: if its pieces come too seldom for the proxy's patience, or none come at all, it will be cut.
-    pub(super) fn watch_stream(&mut self, endpoint: u32, attempt: Try, patience: Duration) {
-        let link = self.link_to(endpoint);
-        let backend = &self.backends[endpoint as usize];
-        let frozen = backend.hung || self.links[link as usize].is_cut();
-        if frozen || backend.config.session().every.0 > patience {
-            self.agenda.plan(self.now + patience, Event::Stalled(attempt, backend.freeze));
+    pub(super) fn watch_stream(&mut self, link: u32, attempt: Try, patience: Duration) {
+        let end = &self.links[link as usize];
+        let backend = &self.backends[end.peer as usize];
+        if backend.hung || end.is_cut() || backend.config.session().every.0 > patience {
+            let freeze = self.freeze_of(link);
+            self.agenda.plan(self.now + patience, Event::Stalled(attempt, freeze));
         }
     }
 
-    /// The endpoint has frozen, or its link: each stream from there stands still.
-    pub(super) fn watch_streams(&mut self, endpoint: u32) {
-        let freeze = self.backends[endpoint as usize].freeze;
+    /// Moves when what comes over a link from its endpoint freezes or thaws, whichever of the two does.
+    pub(super) fn freeze_of(&self, link: u32) -> u32 {
+        let end = &self.links[link as usize];
+        end.freeze.wrapping_add(self.backends[end.peer as usize].freeze)
+    }
+
+    /// A link to an endpoint has frozen, or the endpoint: each stream over it stands still.
+    pub(super) fn watch_streams(&mut self, link: u32) {
+        let (freeze, now) = (self.freeze_of(link), self.now);
         let under_way = self.requests.at_endpoints();
-        let streams = under_way.filter(|(_, request)| {
-            request.stage == super::request::Stage::Streaming
-                && self.setups[request.setup as usize].endpoints[request.index as usize] == endpoint
+        let streams = under_way.filter(|(slot, request)| {
+            request.stage == super::request::Stage::Streaming && self.endpoint_link(*slot) == link
         });
-        for (slot, request) in streams {
+        let streams = streams.map(|(slot, request)| {
             let patience = self.setups[request.setup as usize].config.timeouts.stream_idle.0;
-            let at: Instant = self.now + patience;
-            let attempt = Try { slot, attempt: request.attempt };
+            (now + patience, Try { slot, attempt: request.attempt })
+        });
+        let streams: Vec<(Instant, Try)> = streams.collect();
+        for (at, attempt) in streams {
             self.agenda.plan(at, Event::Stalled(attempt, freeze));
         }
     }

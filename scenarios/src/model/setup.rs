@@ -29,6 +29,8 @@ use super::{lane::Lane, request::Ref};
 /// Decides like the proxy's only worker.
 #[derive(Debug)]
 pub(super) struct Setup {
+    /// Which proxy's.
+    pub(super) proxy: u32,
     pub(super) config: Arc<ProxyConfig>,
     pub(super) shared: UpstreamShared,
     /// Which of the run's endpoints stands at each place.
@@ -154,8 +156,9 @@ pub(super) fn endpoint_config(global: u32, name: &str, backend: &BackendConfig) 
 }
 
 impl Setup {
-    /// Puts a configuration in force; endpoints that `before` has too keep their figures.
+    /// Puts a configuration of a proxy in force; endpoints that `before` has too keep their figures.
     pub(super) fn new(
+        proxy: u32,
         config: ProxyConfig,
         before: Option<&Self>,
         (seed, now): (Seed, Instant),
@@ -175,6 +178,7 @@ impl Setup {
             }
         });
         Self {
+            proxy,
             endpoints: config.endpoints.iter().map(global).collect(),
             budget: RetryBudget::new(&config.retry, 1, now),
             pools: config.endpoints.iter().map(|_| Pool::default()).collect(),

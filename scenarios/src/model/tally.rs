@@ -6,7 +6,7 @@ use proxy::engine::{FAULTS, Fault};
 use reports::Outcome;
 
 use super::world::World;
-use crate::counters::Counters;
+use crate::{counters::Counters, generations::absent};
 
 /// The proxy's counters, by the names that the engine's have.
 #[derive(Clone, Debug, Default)]
@@ -125,7 +125,8 @@ impl World<'_> {
                     Action::Fault { fault: Hang, .. } => ("hang", hits.hang),
                     Action::Fault { fault: Crash, .. } => ("crash", hits.crash),
                     Action::Partition(_) => {
-                        ("partition", self.links[self.link_to(place) as usize].hits)
+                        let links = moment.proxies.clone().map(|proxy| self.link_to(proxy, place));
+                        ("partition", links.map(|link| self.links[link as usize].hits).sum())
                     }
                     _ => continue,
                 };
@@ -144,14 +145,8 @@ impl World<'_> {
             let each = ejections.iter().map(|(name, n)| format!("{name} {}", times(*n)));
             notes.push(format!("ejected as outliers: {}", each.collect::<Vec<_>>().join(", ")));
         }
-        for endpoint in self.setups[self.current].shared.endpoints.list() {
-            let why = match (endpoint.is_up(), endpoint.is_ejected()) {
-                (false, _) => "held to be down by the health checks",
-                (true, true) => "ejected",
-                (true, false) => continue,
-            };
-            notes.push(format!("at the end {} was {why}", endpoint.name));
-        }
+        let present = self.proxies.iter().map(|proxy| &self.setups[proxy.current as usize]);
+        notes.extend(absent(present.map(|setup| setup.shared.endpoints.list())));
         notes.extend(self.failures.notes());
         notes
     }

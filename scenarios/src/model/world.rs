@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use backend_sim::station::JobId;
-use policy::{Instant, limit::WaitingRoom};
+use policy::Instant;
 
 use super::{
     Beat,
@@ -20,6 +20,7 @@ use super::{
     link::{Direction, Link, Way},
     parts::Parts,
     probe::Probe,
+    proxies::Proxy,
     request::{Ref, Slab, Stage, Try},
     setup::Setup,
     tally::{Failures, Tally},
@@ -92,8 +93,8 @@ pub(super) enum Event {
     Probe { setup: u32, index: u32 },
     /// A probe has lasted too long.
     ProbeLate(Probe),
-    /// Old connections are closed.
-    Sweep,
+    /// Old connections of a proxy are closed.
+    Sweep { proxy: u32 },
     /// An ejection ends, and somebody waits for it.
     Look { setup: u32 },
     /// A stream has stood still for too long, if the endpoint is still as frozen as it was.
@@ -130,13 +131,12 @@ pub(super) struct World<'a> {
     pub(super) backends: Vec<Backend>,
     /// Their places, by name.
     pub(super) places: BTreeMap<String, u32>,
-    /// The loads' links, then the endpoints'.
+    /// Proxy by proxy: the loads' links, then the endpoints'. So many are one proxy's.
     pub(super) links: Vec<Link<Message>>,
+    pub(super) stride: u32,
     pub(super) setups: Vec<Setup>,
-    pub(super) current: usize,
-    pub(super) proxy_seed: policy::Seed,
-    pub(super) waiting: WaitingRoom,
-    /// There may be room at an endpoint.
+    pub(super) proxies: Vec<Proxy>,
+    /// There may be room at an endpoint, for those who wait at some proxy.
     pub(super) rung: bool,
     pub(super) recorder: Behind,
     pub(super) readings: Readings,
@@ -228,18 +228,13 @@ impl World<'_> {
             Event::Recovered => self.look_at_recovery(),
             Event::Probe { setup, index } => self.begin_probe(setup, index),
             Event::ProbeLate(probe) => self.end_probe(probe, None),
-            Event::Sweep => self.sweep(),
+            Event::Sweep { proxy } => self.sweep(proxy),
             Event::Look { setup } => {
                 self.setups[setup as usize].look = Instant::NEVER;
-                self.rung = true;
+                self.ring(self.proxy_of(setup));
             }
             Event::Stalled(attempt, freeze) => self.stalled(attempt, freeze),
         }
-    }
-
-    /// The link of an endpoint.
-    pub(super) fn link_to(&self, endpoint: u32) -> u32 {
-        self.clients.len() as u32 + endpoint
     }
 
     /// Sends a message over a link.
@@ -257,7 +252,7 @@ impl World<'_> {
     }
 
     fn deliver(&mut self, link: u32, message: Message) {
-        let endpoint = link.wrapping_sub(self.clients.len() as u32);
+        let endpoint = self.links[link as usize].peer;
         match message {
             Message::ClientDial(whose) => {
                 if self.requests.find(whose).is_some() {
@@ -283,7 +278,7 @@ impl World<'_> {
             }
             Message::Answer(whose) => self.client_hears(whose, Ending::Answered),
             Message::Broken(whose) => self.client_hears(whose, Ending::Broken),
-            Message::Dial(attempt) => self.endpoint_is_dialled(endpoint, attempt),
+            Message::Dial(attempt) => self.endpoint_is_dialled(link, attempt),
             Message::Accepted(attempt, life) => self.connected(attempt, life),
             Message::Refused(attempt) => self.refused(attempt),
             Message::Request(attempt) => self.endpoint_is_asked(endpoint, attempt),
@@ -291,7 +286,7 @@ impl World<'_> {
             Message::Response(attempt, status) => self.responded(attempt, status),
             Message::Head(attempt) => self.streams(attempt, endpoint),
             Message::Cancel(job) => self.cancel_job(endpoint, job),
-            Message::Dead(life) => self.bury(endpoint, life),
+            Message::Dead(life) => self.bury(link, life),
             Message::ProbeDial(probe) => self.endpoint_is_probed(endpoint, probe),
             Message::ProbeAccepted(probe) => self.probe_connected(endpoint, probe),
             Message::ProbeAsk(probe) => self.endpoint_is_asked_for_health(endpoint, probe),
@@ -329,17 +324,19 @@ impl World<'_> {
     }
 
     /// Closes connections that have idled for too long, as the engine does from time to time.
-    fn sweep(&mut self) {
-        let Setup { config, pools, .. } = &mut self.setups[self.current];
+    fn sweep(&mut self, proxy: u32) {
+        let current = self.proxies[proxy as usize].current;
+        let Setup { config, pools, .. } = &mut self.setups[current as usize];
         for pool in pools {
             pool.sweep(config, self.now);
         }
-        self.plan_sweep();
+        self.plan_sweep(proxy);
     }
 
-    pub(super) fn plan_sweep(&mut self) {
-        let idle = self.setups[self.current].config.timeouts.upstream_idle.0;
+    pub(super) fn plan_sweep(&mut self, proxy: u32) {
+        let current = self.proxies[proxy as usize].current;
+        let idle = self.setups[current as usize].config.timeouts.upstream_idle.0;
         let next = self.now + idle.max(Duration::from_secs(4)) / 4;
-        self.agenda.plan(next, Event::Sweep);
+        self.agenda.plan(next, Event::Sweep { proxy });
     }
 }

@@ -42,6 +42,12 @@ const BODY_LIVE: u64 = 800 << 10;
 /// An endpoint: 2.9 KiB in the model (10,000), 7.6 KiB in sim and 6.5 KiB live (5,000).
 const MODEL_ENDPOINT: u64 = 3 << 10;
 const ENDPOINT: u64 = 8 << 10;
+/// A proxy, when there are several, and what it keeps of each endpoint: 0.94 KiB in the model (1,000 by 1,000), 0.85 KiB in sim (200 by
+/// 1,000), and 17 KiB with a connection that idles there (50 by 100).
+const MODEL_PROXY: u64 = 4 << 10;
+const PROXY: u64 = 64 << 10;
+const MODEL_VIEW: u64 = 1 << 10;
+const VIEW: u64 = 18 << 10;
 /// An interval of the time series with its histogram and what is drawn of it: 140 KiB.
 const INTERVAL: u64 = 140 << 10;
 /// The figures of a load or a phase: 580 KiB in the model, 890 KiB in sim, where what is sent a little late has histograms
@@ -159,6 +165,10 @@ fn parts(scenario: &Scenario, world: World) -> Vec<Part> {
     let intervals = scenario.duration.0.div_duration_f64(recorder.interval).ceil() as u64;
     let figures = of_world(MODEL_FIGURES, FIGURES) + FIGURES_ENDPOINT * endpoints;
     let part = |key: &str, what, count, each| Part { key: key.to_owned(), what, count, each };
+    if scenario.proxies > 1 {
+        let each = of_world(MODEL_PROXY, PROXY) + of_world(MODEL_VIEW, VIEW) * endpoints;
+        parts.push(part("proxies", "proxies", u64::from(scenario.proxies), each));
+    }
     parts.extend([
         part("backends", "endpoints", endpoints, of_world(MODEL_ENDPOINT, ENDPOINT)),
         part("phases", "phases with their figures", scenario.phases.len() as u64, figures),

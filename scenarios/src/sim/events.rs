@@ -10,9 +10,10 @@ use net::{Faults, NetworkFault, SimulatedNet};
 
 use super::{
     Actors,
-    stage::{PROXY, link, load_host},
+    stage::{link, load_host},
 };
 use crate::{
+    fleet::Member,
     language::{Action, Moment, Scenario, Target},
     reload,
 };
@@ -65,25 +66,25 @@ pub(super) fn perform<N: SimulatedNet>(
         }
         Action::Add { .. } | Action::Remove { .. } | Action::Reload { .. } => {
             let address = |name: &str| stage.address(name);
-            proxies.reload(|config| {
+            proxies.reload(moment.proxies.clone(), |proxy, config| {
                 let told = |name: &str| Some(scenario.told(name, address(name)?));
-                reload::change(config, moment, told);
+                reload::change(config, moment, proxy, told);
             })
         }
-        Action::RestartProxy { down } => proxies.restart(down.0),
+        Action::RestartProxy { down } => proxies.restart(moment.proxies.clone(), down.0),
         Action::Partition(target) => {
             let cut = |from, to| vec![NetworkFault::Cut { from, to }];
-            trouble.inflict(&stage.network, moment, links(target, moment, cut))
+            trouble.inflict(&stage.network, moment, links(scenario, target, moment, cut))
         }
         Action::Latency { target, one_way } => {
             let latency =
                 |from, to| vec![NetworkFault::Latency { from, to, latency: one_way.clone() }];
-            trouble.inflict(&stage.network, moment, links(target, moment, latency))
+            trouble.inflict(&stage.network, moment, links(scenario, target, moment, latency))
         }
         Action::Drop { target, probability } => {
             let probability = *probability;
             let loss = |from, to| vec![NetworkFault::Loss { from, to, probability }];
-            trouble.inflict(&stage.network, moment, links(target, moment, loss))
+            trouble.inflict(&stage.network, moment, links(scenario, target, moment, loss))
         }
         Action::Repair(target) => {
             trouble.look(&stage.network);
@@ -100,7 +101,7 @@ pub(super) fn perform<N: SimulatedNet>(
                     NetworkFault::Repair { from, to },
                 ]
             };
-            let faults = links(target, moment, whole);
+            let faults = links(scenario, target, moment, whole);
             faults.iter().try_for_each(|fault| inflict(&stage.network, fault))
         }
     }
@@ -143,6 +144,7 @@ fn overrules(one: &NetworkFault, other: &NetworkFault) -> bool {
 
 /// The faults on both directions of each link that an event is about.
 fn links(
+    scenario: &Scenario,
     target: &Target,
     moment: &Moment,
     fault: impl Fn(String, String) -> Vec<NetworkFault>,
@@ -151,11 +153,14 @@ fn links(
         Target::Endpoint(_) => moment.endpoints.clone(),
         Target::Load(load) => vec![load_host(load)],
     };
-    let both = peers.into_iter().flat_map(|peer| {
-        let proxy = PROXY.to_owned();
-        let mut faults = fault(proxy.clone(), peer.clone());
-        faults.extend(fault(peer, proxy));
-        faults
+    let proxies = Member::all(scenario).filter(|one| moment.proxies.contains(&one.index));
+    let both = proxies.map(Member::name).flat_map(|proxy| {
+        let fault = &fault;
+        peers.iter().flat_map(move |peer| {
+            let mut faults = fault(proxy.clone(), peer.clone());
+            faults.extend(fault(peer.clone(), proxy.clone()));
+            faults
+        })
     });
     both.collect()
 }

@@ -9,7 +9,7 @@ use std::{fmt, pin::pin, str::FromStr, sync::Arc, time::Duration};
 
 use loadgen::{End, Ledger, Plan, Progress, Stop, Stopper};
 use net::{
-    Net, SimulatedHost, SimulatedNet,
+    SimulatedHost, SimulatedNet,
     memory::{Memory, MemorySettings},
     turmoil::{Turmoil, TurmoilSettings},
 };
@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     counters::Readings,
     felt::touched_nobody,
+    fleet::Member,
     generations::Generations,
     interrupt::Interrupt,
     invariants::{self, Invariants, Observer},
@@ -125,6 +126,9 @@ pub fn run(
         Network::Turmoil => {
             let link = stage::link(&scenario.network);
             let settings = TurmoilSettings::lasting(scenario.duration.0);
+            if let Some(why) = too_many_hosts(scenario, settings.machines) {
+                return Err(why);
+            }
             let settings = TurmoilSettings { epoch: stage::epoch(), link, ..settings };
             let world = async |turmoil| perform(turmoil, scenario, seed, interrupt, watcher).await;
             Turmoil::run(seed, settings, world).map_err(no_network).and_then(|outcome| outcome)
@@ -135,6 +139,22 @@ pub fn run(
         Some(message) => Err(format!("a part of the system panicked: {message}")),
         None => outcome,
     }
+}
+
+/// Why turmoil's network cannot hold so many proxies. Its machines are few, the last of them are shared by the hosts that find no
+/// other, and nothing lies between two hosts on one machine: no latency, and nothing to cut. Endpoints may share one, as they have
+/// nothing to do with each other.
+fn too_many_hosts(scenario: &Scenario, machines: usize) -> Option<String> {
+    let (proxies, loads) = (scenario.proxies as usize, scenario.load.len());
+    let most = machines - TurmoilSettings::SHARED;
+    let hosts = proxies + loads + scenario.all_endpoints().len();
+    (proxies > 1 && hosts > machines && proxies + loads > most).then(|| {
+        format!(
+            "`proxies`: turmoil's network has {machines} machines, and {proxies} proxies, the clients of {loads} loads and \
+             all endpoints are {hosts} hosts; there may be {machines} in all, or {most} proxies and loads: take fewer, or \
+             run it on `--network memory`"
+        )
+    })
 }
 
 async fn perform<N: SimulatedNet>(
@@ -151,15 +171,17 @@ async fn perform<N: SimulatedNet>(
         .map_err(|error| format!("the backends could not be started: {error}"))?;
     let start = clock.now() + LEAD;
     let observer = Observer::new(Invariants::new(scenario, start), clock);
-    let config = proxy_config(scenario, &stage);
-    let address = config.listen;
-    let on_host = observer.in_time_of(*stage.proxy.clock());
-    let proxies = Proxies::start(stage.proxy.clone(), config, seed.child("proxy"), on_host)
+    let members: Vec<_> = Member::all(scenario)
+        .zip(&stage.proxies)
+        .map(|(one, host)| (one, host.clone(), proxy_config(scenario, &stage, one, host)))
+        .collect();
+    let addresses = members.iter().map(|(.., config)| config.listen).collect();
+    let proxies = Proxies::start(members, seed, &observer)
         .await
         .map_err(|error| format!("the proxy could not be started: {error}"))?;
     let (stopper, stop) = Stopper::new();
     let progress = Arc::<Progress>::default();
-    let plan = crate::load::plan(scenario, seed, address);
+    let plan = crate::load::plan(scenario, seed, addresses);
     let mut sending = pin!(gather(send(&stage, &plan, start, &progress, &stop)?));
     let mut actors = Actors { stage, backends, proxies, trouble: Trouble::default() };
     let timeline = scenario.timeline();
@@ -191,7 +213,7 @@ async fn perform<N: SimulatedNet>(
                 }
             }
             () = clock.sleep_until(recovered) => actors.proxies.with(|all| {
-                observer.tell(|invariants, now| invariants.look(now, all.present()));
+                observer.tell(|invariants, now| look_at_all(invariants, now, all));
             }),
             () = clock.sleep_until(look) => {
                 look = clock.now() + step;
@@ -222,7 +244,7 @@ async fn perform<N: SimulatedNet>(
     }
     proxies.with(|all| {
         observer.tell(|invariants, now| {
-            invariants.look(now, all.present());
+            look_at_all(invariants, now, all);
             invariants.compare_in_flight(now, all.endpoints());
         });
     });
@@ -297,12 +319,20 @@ async fn gather(sending: Vec<Sent>) -> Result<(Ledger, End), String> {
 
 /// How long a proxy of this scenario may take to end what it has begun: a dial into a cut link, say, whose client has left.
 fn longest_drain(scenario: &Scenario) -> Duration {
-    let later = scenario.events.iter().filter_map(|event| match &event.action {
-        Action::Reload { config, .. } => config.as_deref(),
-        _ => None,
+    let later = scenario.events.iter().flat_map(|event| match &event.action {
+        Action::Reload { configs, .. } => configs.as_slice(),
+        _ => &[],
     });
-    let all = later.chain([&scenario.proxy]).map(|config| config.timeouts.drain.0);
+    let all = later.map(|config| &**config).chain([&scenario.proxy]);
+    let all = all.map(|config| config.timeouts.drain.0);
     all.max().unwrap_or_default()
+}
+
+/// Shows the endpoints that each proxy has now.
+fn look_at_all(invariants: &mut Invariants, now: Instant, all: &Generations) {
+    for (proxy, present) in (0..).zip(all.present()) {
+        invariants.look(now, proxy, present);
+    }
 }
 
 /// What is known of every request, from the clients' side.
@@ -317,13 +347,18 @@ fn what_clients_saw(observer: &Observer, ledger: &Ledger, progress: loadgen::Sna
     });
 }
 
-fn proxy_config<N: SimulatedNet>(scenario: &Scenario, stage: &Stage<N>) -> ProxyConfig {
+fn proxy_config<N: SimulatedNet>(
+    scenario: &Scenario,
+    stage: &Stage<N>,
+    member: Member,
+    host: &N::Host,
+) -> ProxyConfig {
     let names = scenario.endpoints();
     let told = |name: &String| Some(scenario.told(name, stage.address(name)?));
-    ProxyConfig {
-        listen: (stage.proxy.ip(), 80).into(),
+    member.configure(ProxyConfig {
+        listen: (host.ip(), 80).into(),
         workers: Some(1),
         endpoints: names.iter().filter_map(told).collect(),
         ..scenario.proxy.clone()
-    }
+    })
 }

@@ -1,10 +1,10 @@
-//! The proxy of a simulated run: reloaded, restarted, and those before it that still drain.
+//! The proxies of a simulated run: reloaded, restarted, and those before them that still drain.
 //!
-//! It is one worker on one host, as the other worlds have one worker unless the scenario says otherwise. A restart
+//! Each is one worker on one host, as the other worlds have one worker unless the scenario says otherwise. A restart
 //! tells the old one to drain; the next one listens after its time, or as soon after that as the old one has let go of the
 //! address.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, ops::Range, rc::Rc, sync::Arc, time::Duration};
 
 use net::{BindOptions, Clock, Net, SimulatedHost};
 use policy::Seed;
@@ -17,16 +17,25 @@ use tokio::{
     task::{JoinHandle, LocalSet},
 };
 
-use crate::{generations::Generations, invariants::Observer};
+use crate::{fleet::Member, generations::Generations, invariants::Observer};
 
 /// How often, and after how long, a new proxy tries to listen where the old one did.
 const REBIND: (u32, Duration) = (100, Duration::from_millis(20));
 
-/// The proxy of a run, and those before it.
-pub(super) struct Proxies<H>(Rc<RefCell<Succession<H>>>);
+/// The proxies of a run, and those before them.
+pub(super) struct Proxies<H> {
+    /// By number.
+    all: Vec<Rc<RefCell<Succession<H>>>>,
+    generations: Rc<RefCell<Generations>>,
+}
 
+/// What is told when a proxy has started, or could not be.
+type Started = oneshot::Receiver<Result<(), StartError>>;
+
+/// One of them, and those before it.
 struct Succession<H> {
     host: H,
+    member: Member,
     config: ProxyConfig,
     seed: Seed,
     /// What the present one is told; `None` while there is none.
@@ -34,91 +43,93 @@ struct Succession<H> {
     /// The one that is due.
     rising: Option<JoinHandle<()>>,
     running: Vec<JoinHandle<()>>,
-    generations: Generations,
+    generations: Rc<RefCell<Generations>>,
     observer: Observer,
     started: u64,
     failed: Vec<String>,
 }
 
 impl<H: SimulatedHost> Proxies<H> {
-    /// Starts the first. `observer` is to keep the host's time.
+    /// Starts the first of each, on its host and with its configuration. `seed` is the run's.
     pub(super) async fn start(
-        host: H,
-        config: ProxyConfig,
+        members: Vec<(Member, H, ProxyConfig)>,
         seed: Seed,
-        observer: Observer,
+        observer: &Observer,
     ) -> Result<Self, StartError> {
-        let problems = config.problems();
-        if !problems.is_empty() {
-            return Err(StartError::Config(problems));
+        let generations = Rc::new(RefCell::new(Generations::new(members.len() as u32)));
+        let (mut all, mut starting) = (Vec::new(), Vec::new());
+        for (member, host, config) in members {
+            let problems = config.problems();
+            if !problems.is_empty() {
+                return Err(StartError::Config(problems));
+            }
+            let succession = Succession {
+                // A host may have a time of its own.
+                observer: observer.in_time_of(*host.clock()),
+                host,
+                member,
+                config,
+                seed: member.seed(seed),
+                present: None,
+                rising: None,
+                running: Vec::new(),
+                generations: Rc::clone(&generations),
+                started: 0,
+                failed: Vec::new(),
+            };
+            let (succession, started) = succession.start()?;
+            all.push(succession);
+            starting.push(started);
         }
-        let succession = Rc::new(RefCell::new(Succession {
-            host: host.clone(),
-            config,
-            seed,
-            present: None,
-            rising: None,
-            running: Vec::new(),
-            generations: Generations::default(),
-            observer,
-            started: 0,
-            failed: Vec::new(),
-        }));
-        let (started, starting) = oneshot::channel();
-        let first = Rc::clone(&succession);
-        let starting_up = async move {
-            let (net, config) = (first.borrow().host.clone(), first.borrow().config.clone());
-            let bound = bind(&net, &config).await;
-            drop(started.send(bound.map(|listener| first.borrow_mut().begin(listener))));
-        };
-        drop(host.spawn(starting_up).map_err(StartError::System)?);
         let died = |_| StartError::System(std::io::ErrorKind::BrokenPipe.into());
-        starting.await.map_err(died)??;
-        Ok(Self(succession))
+        for started in starting {
+            started.await.map_err(died)??;
+        }
+        Ok(Self { all, generations })
     }
 
-    /// Changes the configuration; while there is no proxy, that of the next one.
-    pub(super) fn reload(&self, change: impl FnOnce(&mut ProxyConfig)) -> Result<(), String> {
-        let mut succession = self.0.borrow_mut();
-        let Succession { config, present, generations, .. } = &mut *succession;
-        change(config);
-        let problems = config.problems();
-        if !problems.is_empty() {
-            return Err(StartError::Config(problems).to_string());
-        }
-        if let Some(present) = present {
-            present.send_modify(|state| *state = state.reloaded(config.clone()));
-            generations.reloaded(Arc::clone(&present.borrow().upstream));
-        }
-        Ok(())
+    fn each(&self, which: Range<u32>) -> impl Iterator<Item = &Rc<RefCell<Succession<H>>>> {
+        self.all.iter().filter(move |one| which.contains(&one.borrow().member.index))
     }
 
-    /// Lets the proxy drain. The next one is due after `down`; when there is none already, it comes later.
-    pub(super) fn restart(&self, down: Duration) -> Result<(), String> {
-        let mut succession = self.0.borrow_mut();
-        succession.leave();
-        let rising = succession.host.spawn(rise(Rc::clone(&self.0), down));
-        succession.rising = Some(rising.map_err(|error| error.to_string())?);
-        Ok(())
+    /// Changes the configuration of these; of one that is not there now, that of the next.
+    pub(super) fn reload(
+        &self,
+        which: Range<u32>,
+        change: impl Fn(u32, &mut ProxyConfig),
+    ) -> Result<(), String> {
+        self.each(which).try_for_each(|one| one.borrow_mut().reload(&change))
+    }
+
+    /// Lets these drain. The next of each is due after `down`; when there is none already, it comes later.
+    pub(super) fn restart(&self, which: Range<u32>, down: Duration) -> Result<(), String> {
+        self.each(which).try_for_each(|one| {
+            let mut succession = one.borrow_mut();
+            succession.leave();
+            let rising = succession.host.spawn(rise(Rc::clone(one), down));
+            succession.rising = Some(rising.map_err(|error| error.to_string())?);
+            Ok(())
+        })
     }
 
     /// What was seen of all of them.
     pub(super) fn with<T>(&self, look: impl FnOnce(&Generations) -> T) -> T {
-        look(&self.0.borrow().generations)
+        look(&self.generations.borrow())
     }
 
     /// What could not be done.
     pub(super) fn failed(&self) -> Vec<String> {
-        self.0.borrow().failed.clone()
+        self.all.iter().flat_map(|one| one.borrow().failed.clone()).collect()
     }
 
     /// Ends them. False when one was not done after `limit`.
     pub(super) async fn stop(&self, clock: &Clock, limit: Duration) -> bool {
-        let running = {
-            let mut succession = self.0.borrow_mut();
+        let mut running = Vec::new();
+        for one in &self.all {
+            let mut succession = one.borrow_mut();
             succession.leave();
-            std::mem::take(&mut succession.running)
-        };
+            running.append(&mut succession.running);
+        }
         let deadline = clock.now() + limit;
         let mut all = true;
         for ended in running {
@@ -129,15 +140,48 @@ impl<H: SimulatedHost> Proxies<H> {
 }
 
 impl<H: SimulatedHost> Succession<H> {
+    /// Starts the first, and says whether it has.
+    fn start(self) -> Result<(Rc<RefCell<Self>>, Started), StartError> {
+        let host = self.host.clone();
+        let succession = Rc::new(RefCell::new(self));
+        let (started, starting) = oneshot::channel();
+        let first = Rc::clone(&succession);
+        let starting_up = async move {
+            let (net, config) = (first.borrow().host.clone(), first.borrow().config.clone());
+            let bound = bind(&net, &config).await;
+            drop(started.send(bound.map(|listener| first.borrow_mut().begin(listener))));
+        };
+        drop(host.spawn(starting_up).map_err(StartError::System)?);
+        Ok((succession, starting))
+    }
+
+    /// Changes the configuration.
+    fn reload(&mut self, change: impl Fn(u32, &mut ProxyConfig)) -> Result<(), String> {
+        let number = self.member.index;
+        change(number, &mut self.config);
+        self.config = self.member.configure(std::mem::take(&mut self.config));
+        let problems = self.config.problems();
+        if !problems.is_empty() {
+            return Err(StartError::Config(problems).to_string());
+        }
+        if let Some(present) = &self.present {
+            present.send_modify(|state| *state = state.reloaded(self.config.clone()));
+            let upstream = Arc::clone(&present.borrow().upstream);
+            self.generations.borrow_mut().reloaded(number, upstream);
+        }
+        Ok(())
+    }
+
     /// The proxy serves what the listener accepts. To be called by a task on its host.
     fn begin(&mut self, listener: <H as Net>::Listener) {
         let shared = Arc::new(Shared::new(1, self.host.clock().now()));
         let (present, state) = watch::channel(State::new(self.config.clone()));
-        self.generations.started(Arc::clone(&shared), Arc::clone(&present.borrow().upstream));
+        let upstream = Arc::clone(&present.borrow().upstream);
+        self.generations.borrow_mut().started(self.member.index, Arc::clone(&shared), upstream);
         let seed = self.seed.nth(self.started);
         self.started += 1;
         self.present = Some(present);
-        let witness = Some(self.observer.witness());
+        let witness = Some(self.observer.witness(self.member.index));
         let arguments = WorkerArguments { shared, index: 0, state, seed, witness };
         // The proxy's host never crashes, so there is always something to spawn on.
         let worker = run_worker(self.host.clone(), listener, arguments);

@@ -1,6 +1,6 @@
 //! The hosts of a simulated run and the links between them.
 //!
-//! The proxy is a host, every endpoint is one, and so are the clients of each load, because each of these links can be cut
+//! Each proxy is a host, every endpoint is one, and so are the clients of each load, because each of these links can be cut
 //! and slowed down by itself. Links carry in each direction what the scenario's `network` says. Addresses are made up
 //! from the places of the endpoints and loads in the file, so that they are the same in every run.
 
@@ -12,10 +12,11 @@ use std::{
 
 use net::{LinkSettings, SimulatedHost, SimulatedNet};
 
-use crate::language::{Network, Scenario};
+use crate::{
+    fleet::Member,
+    language::{Network, Scenario},
+};
 
-/// The host's name of the proxy; no endpoint can be called so.
-pub(super) const PROXY: &str = "proxy";
 /// Midnight of the first of January 2026 in UTC, since 1970: the date at which every run begins.
 const SINCE_1970: Duration = Duration::from_hours(20_454 * 24);
 /// Where endpoints listen.
@@ -24,7 +25,8 @@ const PORT: u16 = 8080;
 /// All hosts.
 pub(super) struct Stage<N: SimulatedNet> {
     pub(super) network: N,
-    pub(super) proxy: N::Host,
+    /// In their order. They are called as [`Member::name`] says: no endpoint can be called so.
+    pub(super) proxies: Vec<N::Host>,
     /// By the place of the load.
     pub(super) loads: Vec<N::Host>,
     /// Every endpoint that there ever is, by its place.
@@ -34,13 +36,15 @@ pub(super) struct Stage<N: SimulatedNet> {
 impl<N: SimulatedNet> Stage<N> {
     /// The hosts of a scenario.
     pub(super) fn new(scenario: &Scenario, network: N) -> io::Result<Self> {
-        let proxy = network.add_host(PROXY, ip(0, 0))?;
+        let proxies = Member::all(scenario);
+        let proxies = proxies.map(|one| network.add_host(&one.name(), ip(0, one.index)));
+        let proxies = proxies.collect::<io::Result<_>>()?;
         let loads = scenario.load.keys().zip(0..);
         let loads = loads.map(|(name, place)| network.add_host(&load_host(name), ip(1, place)));
         let loads = loads.collect::<io::Result<_>>()?;
         let endpoints = scenario.all_endpoints().into_iter().zip(0..);
         let endpoints = endpoints.map(|(name, place)| network.add_host(&name, ip(2, place)));
-        Ok(Self { proxy, loads, endpoints: endpoints.collect::<io::Result<_>>()?, network })
+        Ok(Self { proxies, loads, endpoints: endpoints.collect::<io::Result<_>>()?, network })
     }
 
     /// Where an endpoint listens.

@@ -21,6 +21,7 @@ pub(crate) static SIMULATED: AtomicU64 = AtomicU64::new(0);
 /// A system, and how long it is watched.
 #[derive(Clone, Debug)]
 pub(crate) struct System {
+    pub(crate) proxies: u32,
     pub(crate) endpoints: u32,
     pub(crate) workers: u32,
     /// More keys of the backend: `service`, `discipline`, `queue`.
@@ -42,7 +43,12 @@ impl System {
     pub(crate) fn new(endpoints: u32, strategy: &'static str) -> Self {
         let backend = "service = { exponential = { mean = \"10ms\" } }".to_owned();
         let (memory, parts): (fn(f64) -> f64, _) = (relaxation, Parts::default());
-        Self { endpoints, workers: 1, backend, strategy, memory, memories: 20.0, parts }
+        let (proxies, workers, memories) = (1, 1, 20.0);
+        Self { proxies, endpoints, workers, backend, strategy, memory, memories, parts }
+    }
+
+    pub(crate) fn proxies(self, proxies: u32) -> Self {
+        Self { proxies, ..self }
     }
 
     pub(crate) fn workers(self, workers: u32) -> Self {
@@ -66,7 +72,7 @@ impl System {
     }
 
     fn run(&self, load: f64, seed: u64) -> Measurement {
-        let Self { endpoints, workers, backend, strategy, parts, .. } = self;
+        let Self { proxies, endpoints, workers, backend, strategy, parts, .. } = self;
         let servers = f64::from(endpoints * workers);
         let memory = (self.memory)(load);
         let warmup = (10.0 * memory).ceil();
@@ -75,7 +81,7 @@ impl System {
         let rate = load * servers * 100.0;
         let queue = if backend.contains("queue") { "" } else { "queue = 1000000" };
         let text = format!(
-            "duration = \"{}ms\"\nwarmup = \"{}ms\"\n[proxy]\nbalance.strategy = {strategy}\noutlier.enabled = false\n\
+            "duration = \"{}ms\"\nwarmup = \"{}ms\"\nproxies = {proxies}\n[proxy]\nbalance.strategy = {strategy}\noutlier.enabled = false\n\
              timeouts.response_head = \"10000s\"\n[backends.web]\ncount = {endpoints}\nworkers = {workers}\n{queue}\n{backend}\n\
              [load.all]\narrivals = {{ poisson = {{ rate = {rate} }} }}\ntimeout = \"10000s\"\nmax_connections = 100000\n",
             (length + warmup) * 10.0,

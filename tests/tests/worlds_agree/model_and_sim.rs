@@ -37,6 +37,10 @@ const ORDER: Bounds =
 const OVERLOAD: Bounds =
     Bounds { part: 0.1, tail: 0.2, ms: 0.1, rate: 0.06, share: 6.0, errors: 0.04, few: 2.0 };
 
+/// A quarter of the requests are those of twelve users, who ask less often where answers take longer: one that meets the slow endpoint misses
+/// some ten turns. The others are as many as ever, so all of them are some per cent more or fewer.
+const SOME_USERS: Bounds = Bounds { rate: 0.03, few: 10.0, ..ORDER };
+
 /// Each connection draws the latency of its packets from streams of its own, and the model has one stream a link: the same law and
 /// other draws, four for each request, of 0.58 ms standard deviation each. A percentile of 900 requests varies by some
 /// per cent with them; the counts do not.
@@ -205,6 +209,16 @@ fn bursts_of_clients_that_come_once() {
 #[test]
 fn a_load_that_climbs_and_falls() {
     agree("stages", Whole::Nothing, ORDER);
+}
+
+#[test]
+fn five_proxies_each_with_its_own_view() {
+    agree("proxies", Whole::Crowded(SOME_USERS), SOME_USERS);
+}
+
+#[test]
+fn what_happens_to_one_proxy_of_several() {
+    agree("some-proxies", Whole::Order, ORDER);
 }
 
 #[test]

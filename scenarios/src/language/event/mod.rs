@@ -3,7 +3,7 @@
 //! An event is a time and exactly one action. In the file the action is a key of the event's table, so that a
 //! misspelt one is an unknown key with its line and the nearest known name.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use backend_sim::Fault;
 use policy::{distribution::Distribution, quantity::TimeSpan};
@@ -11,8 +11,10 @@ use proxy::config::ProxyConfig;
 use serde::{Deserialize, Serialize};
 
 mod table;
+mod which;
 
 use table::EventTable;
+pub use which::Which;
 
 /// A time and what happens then.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,8 +22,23 @@ use table::EventTable;
 pub struct Event {
     /// When, since the start of the run.
     pub at: TimeSpan,
+    /// Of several proxies, the only one that it is about; by default all.
+    pub proxy: Option<Which>,
     /// What.
     pub action: Action,
+}
+
+impl Event {
+    /// An event that is about all proxies.
+    pub fn new(at: TimeSpan, action: Action) -> Self {
+        Self { at, proxy: None, action }
+    }
+
+    /// A few words for charts and logs: `slow web-3 ×20`.
+    pub fn label(&self) -> String {
+        let label = self.action.label();
+        self.proxy.map_or_else(|| label.clone(), |proxy| format!("{label} ({proxy})"))
+    }
 }
 
 /// Which endpoints: `web-3`, or `web-*` for all that `web` has then.
@@ -71,8 +88,8 @@ pub enum Action {
     Reload {
         /// What changes, on top of what is in force.
         changes: serde_json::Map<String, serde_json::Value>,
-        /// The whole configuration after it; set once the scenario has been checked.
-        config: Option<Box<ProxyConfig>>,
+        /// The whole configuration after it, of each proxy that it is about; set once the scenario has been checked.
+        configs: Vec<Arc<ProxyConfig>>,
     },
     /// The proxy drains and stops, and a new one starts in its place.
     RestartProxy {
@@ -139,8 +156,22 @@ impl Action {
         }
     }
 
-    /// A few words for charts and logs: `slow web-3 ×20`.
-    pub fn label(&self) -> String {
+    /// Why it cannot be about one proxy of several; `None` where it can.
+    pub fn why_not_of_one_proxy(&self) -> Option<&'static str> {
+        match self {
+            Self::Fault { .. } => Some("it is done to endpoints, whichever proxy asks them"),
+            Self::Add { .. } | Self::Remove { .. } => Some("all proxies are told of it"),
+            Self::Partition(_)
+            | Self::Repair(_)
+            | Self::Latency { .. }
+            | Self::Drop { .. }
+            | Self::Reload { .. }
+            | Self::RestartProxy { .. } => None,
+        }
+    }
+
+    /// A few words for charts and logs, whichever proxy it is about.
+    fn label(&self) -> String {
         let mut label = self.name().replace('_', " ");
         if let Some(name) = self.endpoint().or(self.load()) {
             let _ = write!(label, " {name}");

@@ -9,7 +9,7 @@ use proxy::config::ProxyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, EVENTS, Endpoints, Event, Target};
+use super::{Action, EVENTS, Endpoints, Event, Target, Which};
 
 /// An event: a time and exactly one action.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +18,10 @@ use super::{Action, EVENTS, Endpoints, Event, Target};
 pub(super) struct EventTable {
     /// When, since the start of the run.
     at: TimeSpan,
+    /// Of several proxies, the only one that this is about, as "proxy-3" or 3; by default all. For what is done to a proxy
+    /// or to its links.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<Which>,
     /// Service takes so many times as long.
     #[serde(skip_serializing_if = "Option::is_none")]
     slow: Option<SlowTable>,
@@ -218,11 +222,12 @@ impl TryFrom<EventTable> for Event {
         }
         actions.extend(table.add.map(|t| Action::Add { backend: t.backend, count: t.count }));
         actions.extend(table.remove.map(|t| Action::Remove { endpoint: t.endpoint }));
-        actions.extend(table.reload.map(|changes| Action::Reload { changes, config: None }));
+        let reload = |changes| Action::Reload { changes, configs: Vec::new() };
+        actions.extend(table.reload.map(reload));
         actions.extend(table.restart_proxy.map(|t| Action::RestartProxy { down: t.down }));
         let mut actions = actions.into_iter();
         match (actions.next(), actions.next()) {
-            (Some(action), None) => Ok(Self { at: table.at, action }),
+            (Some(action), None) => Ok(Self { at: table.at, proxy: table.proxy, action }),
             (None, _) => {
                 let known: Vec<&str> = EVENTS.iter().map(|event| event.name).collect();
                 Err(format!("this event does nothing; give it one of {}", known.join(", ")))
@@ -238,7 +243,7 @@ impl TryFrom<EventTable> for Event {
 
 impl From<Event> for EventTable {
     fn from(event: Event) -> Self {
-        let mut table = Self { at: event.at, ..Self::default() };
+        let mut table = Self { at: event.at, proxy: event.proxy, ..Self::default() };
         match event.action {
             Action::Fault { endpoint, fault } => match fault {
                 Fault::Slow { factor } => table.slow = Some(SlowTable { endpoint, factor }),

@@ -33,6 +33,7 @@ use crate::{
     config::{Kind, SessionFormat},
     core::{Core, Job, add},
     demand::{Demand, MISMATCH_HEADER, Misfortune},
+    redirect::Visit,
     station::Full,
     websocket::{self, Tunnel},
 };
@@ -58,6 +59,8 @@ pub(crate) struct Errand {
     pub(crate) reset: Cell<bool>,
     /// Go on as a WebSocket.
     pub(crate) tunnel: Cell<Option<Tunnel>>,
+    /// The visit that this is, if a proxy has sent the client here.
+    pub(crate) visit: Cell<Option<Box<Visit>>>,
 }
 
 /// The service of one connection.
@@ -286,7 +289,7 @@ async fn bad_request(mut ticket: Ticket, request: Request<Incoming>, problem: St
 }
 
 /// Reads a body to its end. Tells where it first differs from the pattern of `id`, if it has one.
-async fn check(mut body: Incoming, id: Option<u64>) -> Result<Option<u64>, Unanswered> {
+pub(crate) async fn check(mut body: Incoming, id: Option<u64>) -> Result<Option<u64>, Unanswered> {
     let pattern = id.map(Pattern::new);
     let (mut offset, mut wrong) = (0, None);
     while let Some(frame) = body.frame().await {
@@ -312,7 +315,7 @@ fn failure(core: &Core, status: StatusCode, demand: Option<&Demand>) -> Response
     respond(core, status, body)
 }
 
-fn respond(core: &Core, status: StatusCode, body: Answer) -> Response<Answer> {
+pub(crate) fn respond(core: &Core, status: StatusCode, body: Answer) -> Response<Answer> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let name = HeaderName::from_static(ENDPOINT_HEADER);

@@ -1,9 +1,12 @@
 //! The command line of `backend-sim`, and the groups of endpoints that it asks for.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use backend_sim::{
-    BackendConfig, GroupSpec,
+    Admission, BackendConfig, GroupSpec,
     config::{FaultConfig, Framing, Kind, SessionConfig, SessionFormat},
     notation::{self, NotationError},
     station::Discipline,
@@ -77,6 +80,10 @@ pub(crate) struct Args {
     /// The path of the health check
     #[arg(long, value_name = "PATH", default_value = "/healthz", help_heading = "Answers")]
     health_path: String,
+
+    /// Let only requests in that a proxy has redirected here: the file holds the secret that it has as redirect.secret
+    #[arg(long, value_name = "FILE", help_heading = "Where")]
+    redirect_secret_file: Option<PathBuf>,
 
     /// What a session sends, with --kind session
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Sessions")]
@@ -205,6 +212,15 @@ fn ports(text: &str) -> Result<(u16, u16), String> {
     }
 }
 
+/// By the secret in a file; a line's end after it does not belong to it.
+fn admission(file: &Path) -> Result<Admission, String> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("--redirect-secret-file {name}: {error}"))?;
+    Admission::by(text.trim_end_matches(['\r', '\n']))
+        .map_err(|error| format!("--redirect-secret-file {name}: the secret {error}"))
+}
+
 impl Args {
     /// The groups, one for each thread; or what is wrong, in the words of the command line.
     pub(crate) fn groups(&self) -> Result<Vec<GroupSpec>, String> {
@@ -215,7 +231,16 @@ impl Args {
         if addresses.is_empty() {
             return Err("nowhere to listen; say --listen 8001 or --ports 8001-8010".into());
         }
-        let config = self.config(addresses.len() as u32);
+        let mut config = self.config(addresses.len() as u32);
+        if let Some(file) = &self.redirect_secret_file {
+            if let Some(address) = addresses.iter().find(|address| address.ip().is_unspecified()) {
+                return Err(format!(
+                    "--redirect-secret-file: a token is for one address, and {address} is none; write --listen with the \
+                     address that the proxy sends clients to"
+                ));
+            }
+            config.admission = Some(admission(file)?);
+        }
         if let Some((path, what)) = config.problem() {
             let option = match path.as_str() {
                 "health_path" => "health-path".to_owned(),

@@ -18,6 +18,7 @@ use crate::{
     answer::Ticket,
     config::{Framing, SessionConfig, SessionFormat},
     core::Job,
+    redirect::Visit,
 };
 
 /// The largest piece of a body that is made at once.
@@ -27,6 +28,7 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct Answer {
     payload: Payload,
     ticket: Option<Ticket>,
+    visit: Option<Box<Visit>>,
 }
 
 enum Payload {
@@ -39,12 +41,12 @@ enum Payload {
 impl Answer {
     /// A short text.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
-        Self { payload: Payload::Whole(Some(text.into())), ticket: None }
+        Self { payload: Payload::Whole(Some(text.into())), ticket: None, visit: None }
     }
 
     /// Nothing.
     pub(crate) fn empty() -> Self {
-        Self { payload: Payload::Whole(None), ticket: None }
+        Self { payload: Payload::Whole(None), ticket: None, visit: None }
     }
 
     /// `size` bytes of the pattern of request `id`, or of request 0.
@@ -58,17 +60,23 @@ impl Answer {
                 Payload::Stream { pattern, offset: 0, size, framing }
             }
         };
-        Self { payload, ticket: None }
+        Self { payload, ticket: None, visit: None }
     }
 
     /// The request's own body.
     pub(crate) fn echo(body: Incoming) -> Self {
-        Self { payload: Payload::Echo(body), ticket: None }
+        Self { payload: Payload::Echo(body), ticket: None, visit: None }
     }
 
     /// A session.
     pub(crate) fn session(session: Session) -> Self {
-        Self { payload: Payload::Session(Box::new(session)), ticket: None }
+        Self { payload: Payload::Session(Box::new(session)), ticket: None, visit: None }
+    }
+
+    /// Holds this visit until it has been sent, or given up.
+    pub(crate) fn for_visit(mut self, visit: Box<Visit>) -> Self {
+        self.visit = Some(visit);
+        self
     }
 
     /// Holds this ticket until it has been sent, or given up.

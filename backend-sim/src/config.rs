@@ -10,7 +10,10 @@ use policy::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::station::{Discipline, Layout};
+use crate::{
+    redirect::Admission,
+    station::{Discipline, Layout},
+};
 
 /// A group of equal endpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +52,9 @@ pub struct BackendConfig {
     /// The path of the health check. It is answered at once: it neither waits nor needs service, so it says that
     /// the process lives, not that it is idle.
     pub health_path: String,
+    /// Only requests that a proxy has redirected here are let in. No key of a file: a secret comes from elsewhere.
+    #[serde(skip)]
+    pub admission: Option<Admission>,
 }
 
 impl Default for BackendConfig {
@@ -68,6 +74,7 @@ impl Default for BackendConfig {
             framing: Framing::Length,
             faults: FaultConfig::default(),
             health_path: "/healthz".to_owned(),
+            admission: None,
         }
     }
 }

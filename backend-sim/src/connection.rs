@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    net::IpAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -12,9 +13,10 @@ use net::{Clock, HyperTimer, Stream, hyper_io};
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    answer::{Errand, Server},
+    answer::Errand,
     core::{Core, add},
     gate::Wanted,
+    redirect::Doorkeeper,
     websocket,
 };
 
@@ -67,14 +69,14 @@ enum End {
 }
 
 /// Serves a connection in a task of its own.
-pub(crate) fn spawn<S: Stream>(core: &Rc<Core>, stream: S) {
-    tokio::task::spawn_local(serve(Membership::new(core), stream));
+pub(crate) fn spawn<S: Stream>(core: &Rc<Core>, stream: S, client: IpAddr) {
+    tokio::task::spawn_local(serve(Membership::new(core), stream, client));
 }
 
-async fn serve<S: Stream>(membership: Membership, stream: S) {
+async fn serve<S: Stream>(membership: Membership, stream: S, client: IpAddr) {
     let core = Rc::clone(&membership.core);
     let errand = Rc::new(Errand::default());
-    let server = Server::new(Rc::clone(&core), Rc::clone(&errand));
+    let server = Doorkeeper::new(&core, &errand, client);
     let mut connection = builder(core.clock).serve_connection(hyper_io(stream), server);
     let mut told = false;
     let end = poll_fn(|cx| {

@@ -95,6 +95,10 @@ pub struct Snapshot {
     pub failed: u64,
     /// Requests whose own headers made no sense; answered 400.
     pub bad_requests: u64,
+    /// Requests without a good token; answered 403. In no other count.
+    pub forbidden: u64,
+    /// Ends of sessions that no proxy could be told of.
+    pub unreported: u64,
     /// Requests whose body was not what its number says; answered 400.
     pub mismatches: u64,
     /// Requests whose connection ended before their answer.

@@ -22,6 +22,7 @@ use crate::{
     config::{BackendConfig, Kind, SessionConfig},
     control::{FaultHits, Snapshot},
     gate::{Gate, store},
+    redirect::Door,
     station::{Full, JobId, Station},
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) seed: Seed,
     pub(crate) clock: Clock,
     pub(crate) gate: Gate,
+    /// Where tokens are checked, if they are.
+    pub(crate) door: Option<Door>,
     pub(crate) failing: Cell<Option<Failing>>,
     pub(crate) counts: Counts,
     station: RefCell<Station>,
@@ -70,6 +73,8 @@ pub(crate) struct Counts {
     pub(crate) rejected: Cell<u64>,
     pub(crate) failed: Cell<u64>,
     pub(crate) bad: Cell<u64>,
+    pub(crate) forbidden: Cell<u64>,
+    pub(crate) unreported: Cell<u64>,
     pub(crate) mismatched: Cell<u64>,
     pub(crate) cancelled: Cell<u64>,
     pub(crate) resets: Cell<u64>,
@@ -94,6 +99,7 @@ impl Core {
             seed: seed.child(name),
             clock,
             gate: Gate::new(),
+            door: None,
             failing: Cell::new(None),
             counts: Counts::default(),
             station: RefCell::new(Station::new(config.layout())),
@@ -139,14 +145,29 @@ impl Core {
         self.hung.get()
     }
 
+    /// The same behind this door.
+    pub(crate) fn behind(self, door: Option<Door>) -> Self {
+        Self { door, ..self }
+    }
+
+    /// Whether this is the path of the health check.
+    pub(crate) fn is_own_path(&self, path: &str) -> bool {
+        path == self.config.health_path
+    }
+
+    /// Waits until the process goes on: nobody is held up by that.
+    pub(crate) async fn going_on(&self) {
+        while self.hung.get() {
+            self.resumed.notified().await;
+        }
+    }
+
     /// Waits until the endpoint does not hang.
     pub(crate) async fn awake(&self) {
         if self.hung.get() {
             self.hit(|hits| hits.hang += 1);
         }
-        while self.hung.get() {
-            self.resumed.notified().await;
-        }
+        self.going_on().await;
     }
 
     /// Sets how slow the endpoint is and whether it hangs.
@@ -198,6 +219,8 @@ impl Core {
             rejected: counts.rejected.get(),
             failed: counts.failed.get(),
             bad_requests: counts.bad.get(),
+            forbidden: counts.forbidden.get(),
+            unreported: counts.unreported.get(),
             mismatches: counts.mismatched.get(),
             cancelled: counts.cancelled.get(),
             resets: counts.resets.get(),

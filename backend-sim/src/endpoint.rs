@@ -15,6 +15,7 @@ use crate::{
     control::{Control, Snapshot},
     core::{Core, add, drive},
     gate::{MAX_CONNECTIONS, Wanted},
+    redirect::Door,
 };
 
 /// How long the acceptor waits when it could not accept or bind.
@@ -64,7 +65,9 @@ async fn serve_shared<N: Net>(
     }
     let listener = net.bind(address, BindOptions::default()).await?;
     let address = listener.local_address()?;
-    let core = Rc::new(Core::new(name, config, seed, *net.clock()));
+    let admission = config.admission.clone();
+    let door = admission.and_then(|admission| Door::new(&admission, address, net.clone()));
+    let core = Rc::new(Core::new(name, config, seed, *net.clock()).behind(door));
     let tasks = [
         spawn_local(accept(net, Rc::clone(&core), address, listener)),
         spawn_local(drive(Rc::clone(&core))),
@@ -104,6 +107,9 @@ impl Endpoint {
         let _ = gate.settled().await;
         for task in &self.tasks {
             task.abort();
+        }
+        if let Some(door) = &self.control.core.door {
+            door.close();
         }
         self.control.snapshot()
     }
@@ -157,7 +163,7 @@ async fn accept_from<L: Listener>(core: &Rc<Core>, listener: &L, state: (u64, Wa
         };
         match accepted {
             None => return,
-            Some(Ok((stream, _))) => connection::spawn(core, stream),
+            Some(Ok((stream, client))) => connection::spawn(core, stream, client.ip()),
             Some(Err(_)) => {
                 // Out of file descriptors, most likely: wait until some are given back.
                 add(&core.counts.accept_errors);

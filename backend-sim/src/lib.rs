@@ -19,6 +19,7 @@ mod core;
 mod demand;
 mod gate;
 mod heap;
+mod redirect;
 mod websocket;
 
 pub mod config;
@@ -32,4 +33,5 @@ pub use config::BackendConfig;
 pub use control::{Control, Fault, FaultHits, Snapshot};
 pub use demand::{ECHO_HEADER, FRAMING_HEADER, MISMATCH_HEADER};
 pub use endpoint::{Endpoint, Group, serve};
+pub use redirect::Admission;
 pub use threads::{GroupSpec, Remote, run_in_thread};

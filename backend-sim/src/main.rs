@@ -84,7 +84,7 @@ fn summary(seen: &[(String, Snapshot)]) -> io::Result<()> {
             seen.requests,
             seen.completed,
             seen.rejected,
-            seen.failed + seen.bad_requests + seen.mismatches,
+            seen.failed + seen.bad_requests + seen.mismatches + seen.forbidden,
             seen.cancelled,
             seen.resets,
             seen.busy.as_secs_f64(),
@@ -92,13 +92,13 @@ fn summary(seen: &[(String, Snapshot)]) -> io::Result<()> {
     };
     let mut total = Snapshot::default();
     for (name, one) in seen {
-        if one.requests > 0 {
+        if one.requests + one.forbidden > 0 {
             line(name, one)?;
         }
         total.requests += one.requests;
         total.completed += one.completed;
         total.rejected += one.rejected;
-        total.failed += one.failed + one.bad_requests + one.mismatches;
+        total.failed += one.failed + one.bad_requests + one.mismatches + one.forbidden;
         total.cancelled += one.cancelled;
         total.resets += one.resets;
         total.busy += one.busy;

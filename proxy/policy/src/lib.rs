@@ -29,9 +29,9 @@ pub mod retry;
 pub mod rng;
 pub mod status;
 pub mod time;
+pub mod token;
 pub mod work;
 
-pub mod token;
 pub use balance::Balancer;
 pub use endpoint::{Candidates, Endpoint, Endpoints, Outcome, Transition, View};
 pub use report::LoadReport;

@@ -21,9 +21,11 @@ use serde::{Deserialize, Serialize};
 pub mod document;
 mod endpoint;
 mod forwarding;
+mod redirect;
 
 pub use endpoint::EndpointConfig;
 pub use forwarding::{Cidr, ForwardingConfig, HostHeader};
+pub use redirect::{Mode, RedirectConfig, Secret};
 
 /// Everything that a proxy can be told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +36,9 @@ pub struct ProxyConfig {
     /// Worker threads, each with a listener, a pool and a balancer of its own; one a core by default.
     #[schemars(range(min = 1, max = 1024))]
     pub workers: Option<usize>,
+    /// Whether it carries requests to the endpoints or sends the clients there.
+    #[serde(skip_serializing_if = "Mode::is_forward")]
+    pub mode: Mode,
     /// Where requests go: addresses, or tables with an address and more.
     pub endpoints: Vec<EndpointConfig>,
     /// How long each phase may take.
@@ -52,6 +57,9 @@ pub struct ProxyConfig {
     pub queue: QueueConfig,
     /// What the endpoints are told of the client, and the client of us.
     pub forwarding: ForwardingConfig,
+    /// What it needs to send clients to the endpoints.
+    #[serde(skip_serializing_if = "RedirectConfig::is_default")]
+    pub redirect: RedirectConfig,
     /// The access log.
     pub access_log: AccessLog,
     /// The admin listener: figures, metrics and health of the proxy itself.
@@ -63,6 +71,7 @@ impl Default for ProxyConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             workers: None,
+            mode: Mode::default(),
             endpoints: Vec::new(),
             timeouts: TimeoutConfig::default(),
             limits: LimitConfig::default(),
@@ -72,6 +81,7 @@ impl Default for ProxyConfig {
             retry: RetryConfig::default(),
             queue: QueueConfig::default(),
             forwarding: ForwardingConfig::default(),
+            redirect: RedirectConfig::default(),
             access_log: AccessLog::Off,
             admin: AdminConfig::default(),
         }
@@ -238,6 +248,9 @@ impl ProxyConfig {
             if let Some((field, message)) = problem {
                 problems.push(Problem::new(format!("{section}.{field}"), message));
             }
+        }
+        if self.mode == Mode::Redirect {
+            self.redirect.problems(self.listen, &mut problems);
         }
         if !self.forwarding.pseudonym_is_token() {
             problems.push(Problem::new(

@@ -83,17 +83,21 @@ impl<N: Net> Exchange<'_, N> {
         http1::encode::end(out);
         out.extend_from_slice(body.unwrap_or_default().as_bytes());
         self.status = Some(fault.status());
-        let deadline = self.worker.clock.now() + self.setup.config.timeouts.stream_idle.0;
-        let client = &mut *self.client;
-        let sent = poll_fn(|cx| match client.timer.poll_at(cx, deadline) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => client.channel.poll_flush(cx),
-        })
-        .await;
-        match (sent, keep) {
+        match (self.send_answer().await, keep) {
             (Err(_), _) => After::Reset,
             (Ok(()), true) => After::KeepAlive,
             (Ok(()), false) => After::Linger,
         }
+    }
+
+    /// Sends the answer that was written, as far as the client takes it.
+    pub(super) async fn send_answer(&mut self) -> io::Result<()> {
+        let deadline = self.worker.clock.now() + self.setup.config.timeouts.stream_idle.0;
+        let client = &mut *self.client;
+        poll_fn(|cx| match client.timer.poll_at(cx, deadline) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => client.channel.poll_flush(cx),
+        })
+        .await
     }
 }

@@ -25,7 +25,7 @@ use super::{
     pool::Connection,
     reach::idempotence,
     relay::{Broken, Encoding},
-    tunnel,
+    sessions, tunnel,
     witness::Fact,
     worker::{Pad, Setup, Worker},
 };
@@ -59,6 +59,11 @@ pub(crate) async fn exchange<N: Net>(
     let idempotent = idempotence(pad.request.method()) == Idempotence::Idempotent;
     pad.replay.reset(if idempotent { setup.config.limits.replay.0 as usize } else { 0 });
     client.channel.equip(&worker.buffers);
+    if let Some(redirector) = &setup.redirector
+        && pad.request.path() == policy::token::report::PATH.as_bytes()
+    {
+        return Box::pin(sessions::take_reports(worker, &setup, redirector, client, pad)).await;
+    }
     let mut exchange = Exchange::new(worker, &setup, client, pad);
     let result = exchange.serve().await;
     exchange.conclude(result).await
@@ -128,7 +133,7 @@ pub(super) struct Exchange<'a, N: Net> {
 }
 
 impl<'a, N: Net> Exchange<'a, N> {
-    fn new(
+    pub(super) fn new(
         worker: &'a Rc<Worker<N>>,
         setup: &'a Rc<Setup<N::Stream>>,
         client: &'a mut Client<N>,
@@ -159,6 +164,10 @@ impl<'a, N: Net> Exchange<'a, N> {
         }
         self.setup.upstream.see(|| Fact::Asked);
         self.setup.upstream.budget.borrow_mut().on_request(self.begun);
+        let setup = self.setup;
+        if let Some(redirector) = &setup.redirector {
+            return Box::pin(self.redirect(redirector)).await;
+        }
         let (mut connection, lease) = self.reach().await?;
         if self.pad.response.status() == 101 {
             self.deliver_head(Encoding::Verbatim, Persistence::Keep);

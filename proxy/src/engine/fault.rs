@@ -58,6 +58,8 @@ pub enum Fault {
     ClosedMidResponse,
     /// The response paused for too long.
     ResponseStalled,
+    /// As many redirected clients have sessions as may.
+    SessionsFull,
 }
 
 impl Fault {
@@ -70,7 +72,9 @@ impl Fault {
             | Self::BodyTimeout
             | Self::ClientGone
             | Self::ClientStalled => Side::Downstream,
-            Self::NoEndpoint | Self::QueueFull | Self::QueueTimeout => Side::Ours,
+            Self::NoEndpoint | Self::QueueFull | Self::QueueTimeout | Self::SessionsFull => {
+                Side::Ours
+            }
             Self::ConnectRefused
             | Self::ConnectFailed(_)
             | Self::ConnectTimeout
@@ -91,7 +95,7 @@ impl Fault {
             Self::MethodRefused => 405,
             Self::HeadTimeout | Self::BodyTimeout => 408,
             Self::ClientGone | Self::ClientStalled => 499,
-            Self::NoEndpoint | Self::QueueFull | Self::QueueTimeout => 503,
+            Self::NoEndpoint | Self::QueueFull | Self::QueueTimeout | Self::SessionsFull => 503,
             Self::ConnectRefused
             | Self::ConnectFailed(_)
             | Self::ReusedClosed
@@ -109,7 +113,7 @@ impl Fault {
             Self::BadRequest(_) | Self::MethodRefused => "http_request_denied",
             Self::HeadTimeout | Self::BodyTimeout => "http_request_error",
             Self::NoEndpoint => "destination_unavailable",
-            Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
+            Self::QueueFull | Self::QueueTimeout | Self::SessionsFull => "connection_limit_reached",
             Self::ConnectRefused => "connection_refused",
             Self::ConnectFailed(_) => "destination_ip_unroutable",
             Self::ConnectTimeout => "connection_timeout",
@@ -146,6 +150,7 @@ impl Fault {
             Self::UnaskedUpgrade => "unasked_upgrade",
             Self::ClosedMidResponse => "closed_mid_response",
             Self::ResponseStalled => "response_stalled",
+            Self::SessionsFull => "sessions_full",
         }
     }
 }
@@ -177,6 +182,9 @@ impl fmt::Display for Fault {
             }
             Self::ClosedMidResponse => f.write_str("the endpoint's answer broke off"),
             Self::ResponseStalled => f.write_str("the endpoint's answer paused for too long"),
+            Self::SessionsFull => {
+                f.write_str("as many redirected clients have sessions as the configuration allows")
+            }
         }
     }
 }

@@ -62,10 +62,15 @@ impl Signature {
         }
     }
 
+    /// Who the client is, as far as those say so who are believed.
+    pub(crate) fn client(&self, head: &RequestHead, peer: &Peer) -> IpAddr {
+        self.config.client(peer.address, head.get_all(Name::XForwardedFor))
+    }
+
     /// What is chosen by when an endpoint is chosen by `key`; nothing if the request has no such part.
     pub(crate) fn key(&self, key: &Key, head: &RequestHead, peer: &Peer) -> Option<u64> {
         let address = match key {
-            Key::Address => self.config.client(peer.address, head.get_all(Name::XForwardedFor)),
+            Key::Address => self.client(head, peer),
             _ => peer.address,
         };
         let fields = head.fields().map(|field| (field.name, field.value));

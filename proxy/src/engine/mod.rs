@@ -13,6 +13,7 @@
 //! | `forward` | heads: what is dropped, added and rewritten |
 //! | `relay`, `channel` | bodies, and the connections that they pass through |
 //! | `tunnel` | what comes after an upgrade |
+//! | `redirect`, `sessions` | the other mode: clients go to the endpoints by themselves |
 //! | `probe` | active health checks |
 //! | `fault` | what can go wrong, and whose it is |
 //! | `worker` | what a worker has of its own |
@@ -33,8 +34,10 @@ mod pool;
 mod probe;
 mod prometheus;
 mod reach;
+mod redirect;
 mod relay;
 mod server;
+mod sessions;
 mod stats;
 mod tunnel;
 mod upstream;

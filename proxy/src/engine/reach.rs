@@ -125,7 +125,7 @@ impl<N: Net> Exchange<'_, N> {
     }
 
     /// A place at an endpoint; waits in the queue while all are at their limit.
-    async fn acquire(&mut self) -> Result<Lease<N::Stream>, Fault> {
+    pub(super) async fn acquire(&mut self) -> Result<Lease<N::Stream>, Fault> {
         // Who comes now does not overtake those who wait; who tries again has waited already.
         let may_pick = self.setup.upstream.shared.waiting.waiting() == 0 || self.is_retry();
         match may_pick.then(|| self.pick()).flatten() {
@@ -249,7 +249,7 @@ impl<N: Net> Exchange<'_, N> {
     }
 
     /// There is a connection to endpoint `index`, or one is dialled: only now a second try is one.
-    fn turn(&self, index: u32) {
+    pub(super) fn turn(&self, index: u32) {
         if self.failed > 0 {
             self.worker.stats.retries.add(1);
         }

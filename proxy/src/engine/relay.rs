@@ -171,6 +171,37 @@ impl Relay {
         }
     }
 
+    /// Reads the body to the end without sending it on: `keep` gets its content. Ready with false once more than `most` bytes have come.
+    pub(crate) fn poll_gather<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Channel<S>,
+        scratch: &mut [u8],
+        most: u64,
+        mut keep: impl FnMut(&[u8]),
+    ) -> Poll<Result<bool, Broken>> {
+        loop {
+            if self.bytes > most {
+                return Poll::Ready(Ok(false));
+            }
+            if self.decoder.is_done() {
+                return Poll::Ready(Ok(true));
+            }
+            if from.ahead().is_empty() {
+                let count = ready!(from.poll_read(cx, scratch)).map_err(|_| Broken::Sender)?;
+                if count == 0 {
+                    return Poll::Ready(Err(Broken::Sender));
+                }
+                from.stash(&scratch[..count]);
+            }
+            let decoded = self.decoder.decode(from.ahead()).map_err(Broken::Framing)?;
+            self.bytes += decoded.data.len() as u64;
+            keep(decoded.data);
+            let used = decoded.consumed;
+            from.consume(used);
+        }
+    }
+
     /// Decodes `input` and sends its content on; how much of it was used, also where sending fails: the rest must not
     /// be lost, nor what was used be read again, because another receiver may get the body instead.
     fn forward<S: Stream>(

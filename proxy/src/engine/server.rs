@@ -24,6 +24,8 @@ use tokio::{
 
 use super::{
     admin, connection, probe,
+    redirect::Redirector,
+    sessions,
     upstream::UpstreamShared,
     witness::{Watched, Witness},
     worker::{Open, Setup, Shared, Worker},
@@ -88,15 +90,22 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
     let seed = seed.child("worker").nth(index as u64);
     let workers = shared.stats.len() as u32;
     let clock = *net.clock();
+    let address = listener.local_address().unwrap_or(state.borrow().config.listen);
     let setup_of = |state: &State| {
         let State { config, upstream, .. } = state;
         let watched = witness.as_ref().map(|witness| Watched::new(witness, config));
-        Setup::new(Arc::clone(config), Arc::clone(upstream), workers, seed, clock, watched)
+        let redirector = Redirector::new(config, address, (index, workers), seed);
+        Setup {
+            redirector: redirector.map(Box::new),
+            ..Setup::new(Arc::clone(config), Arc::clone(upstream), workers, seed, clock, watched)
+        }
     };
     let first = state.borrow_and_update().clone();
     let worker = Rc::new(Worker::new(net, shared, index, setup_of(&first)));
     let accepting = spawn_local(accept(Rc::clone(&worker), listener));
     let sweeping = spawn_local(sweep(Rc::clone(&worker)));
+    let keep = || spawn_local(sessions::keep(Rc::clone(&worker), index));
+    let mut keeping = worker.setup().redirector.is_some().then(keep);
     watch_endpoints(&worker, &first, seed);
     while state.changed().await.is_ok() {
         let next = state.borrow_and_update().clone();
@@ -104,11 +113,18 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
             break;
         }
         worker.replace(setup_of(&next));
+        if keeping.is_none() && worker.setup().redirector.is_some() {
+            keeping = Some(keep());
+        }
         watch_endpoints(&worker, &next, seed);
     }
     accepting.abort();
     drain(&worker).await;
     sweeping.abort();
+    if let Some(keeping) = keeping {
+        keeping.abort();
+        worker.sessions.forget(clock.now());
+    }
 }
 
 /// Starts the health checks, on the first worker only.

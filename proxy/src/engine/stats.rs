@@ -38,7 +38,7 @@ pub const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"];
 
 /// The faults that are counted apart, in the order of [`WorkerStats::faults`].
-pub const FAULTS: [&str; 19] = [
+pub const FAULTS: [&str; 20] = [
     "bad_request",
     "method_refused",
     "head_timeout",
@@ -58,6 +58,7 @@ pub const FAULTS: [&str; 19] = [
     "unasked_upgrade",
     "closed_mid_response",
     "response_stalled",
+    "sessions_full",
 ];
 
 /// One worker's counters.
@@ -70,7 +71,7 @@ pub struct WorkerStats {
     /// Requests by method, in the order of [`METHODS`].
     pub methods: [Counter; 10],
     /// Requests that ended with a fault of the proxy's reckoning, in the order of [`FAULTS`].
-    pub faults: [Counter; 19],
+    pub faults: [Counter; FAULTS.len()],
     /// The same by side: the client's, the endpoint's, ours.
     pub sides: [Counter; 3],
     /// Bytes of request bodies.

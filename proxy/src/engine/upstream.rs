@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use net::Clock;
@@ -224,15 +225,25 @@ impl<S> Lease<S> {
 
     /// Gives the place back, and tells the balancer and the outlier detection how it went.
     pub(crate) fn finish(mut self, outcome: Outcome, now: Instant) {
-        self.give_back(outcome, now);
+        self.give_back(outcome, now, now.since(self.begun));
     }
 
-    fn give_back(&mut self, outcome: Outcome, now: Instant) {
+    /// The same for a request that others carried: `took` is how long, if they have said so.
+    pub(crate) fn finish_after(mut self, outcome: Outcome, now: Instant, took: Option<Duration>) {
+        self.give_back(outcome, now, took.unwrap_or_else(|| now.since(self.begun)));
+    }
+
+    /// Whether an answer with this status counts as the endpoint's failure, by the configuration that the request began with.
+    pub(crate) fn counts_as_failure(&self, status: u16) -> bool {
+        self.upstream.config.outlier.is_failure(status)
+    }
+
+    fn give_back(&mut self, outcome: Outcome, now: Instant, took: Duration) {
         self.given_back = true;
         self.upstream.see(|| Fact::GivenBack(self.index));
         let Upstream { shared, config, balancer, .. } = &*self.upstream;
         shared.endpoints.list()[self.index as usize].end();
-        balancer.borrow_mut().on_end(self.index, now, now.since(self.begun), outcome);
+        balancer.borrow_mut().on_end(self.index, now, took, outcome);
         if let Some(ejection) =
             outlier::on_result(&config.outlier, &shared.endpoints, self.index, now, outcome)
         {
@@ -257,7 +268,8 @@ impl<S> Drop for Lease<S> {
     /// because nothing comes is dropped so, and a balancer that goes by response times must hear of it.
     fn drop(&mut self) {
         if !self.given_back {
-            self.give_back(Outcome::Cancelled, self.upstream.clock.now());
+            let now = self.upstream.clock.now();
+            self.give_back(Outcome::Cancelled, now, now.since(self.begun));
         }
     }
 }

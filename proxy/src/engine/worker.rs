@@ -24,7 +24,9 @@ use tokio::sync::Notify;
 use super::{
     channel::{Buffers, SCRATCH},
     forward::Signature,
+    redirect::Redirector,
     relay::{Relay, Replay},
+    sessions::{Post, Sessions},
     stats::WorkerStats,
     upstream::{Upstream, UpstreamShared},
     witness::{Fact, Watched},
@@ -38,6 +40,8 @@ pub struct Shared {
     pub stats: Vec<Arc<WorkerStats>>,
     /// When the proxy started.
     pub started: Instant,
+    /// Where each worker gets reports of sessions.
+    pub(crate) post: Vec<Post>,
     /// Client connections that are open, over all workers.
     pub(crate) connections: AtomicU32,
     /// Rung when there may be room for another client connection. Listeners of several workers may wait for it, and
@@ -50,6 +54,7 @@ impl Shared {
     pub fn new(workers: usize, started: Instant) -> Self {
         Self {
             stats: (0..workers).map(|_| Arc::default()).collect(),
+            post: (0..workers).map(|_| Post::default()).collect(),
             started,
             connections: AtomicU32::new(0),
             connection_room: Notify::new(),
@@ -63,6 +68,8 @@ pub(crate) struct Setup<S> {
     pub(crate) limits: Limits,
     pub(crate) signature: Signature,
     pub(crate) upstream: Rc<Upstream<S>>,
+    /// In redirect mode.
+    pub(crate) redirector: Option<Box<Redirector>>,
 }
 
 impl<S> Setup<S> {
@@ -91,6 +98,7 @@ impl<S> Setup<S> {
                 clock,
                 watched,
             )),
+            redirector: None,
             config,
         }
     }
@@ -114,6 +122,10 @@ pub(crate) struct Worker<N: Net> {
     pub(crate) net: N,
     pub(crate) clock: Clock,
     pub(crate) shared: Arc<Shared>,
+    /// Which of the workers it is.
+    pub(crate) index: usize,
+    /// In redirect mode.
+    pub(crate) sessions: Sessions<N::Stream>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) scratch: RefCell<Box<[u8]>>,
     pub(crate) buffers: Buffers,
@@ -133,6 +145,8 @@ impl<N: Net> Worker<N> {
             net,
             stats: Arc::clone(&shared.stats[index]),
             shared,
+            index,
+            sessions: Sessions::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             buffers: Buffers::default(),
             draining: Cell::new(false),

@@ -13,6 +13,7 @@ mod framing;
 mod health;
 mod hostile;
 mod limits;
+mod redirect;
 mod retries;
 mod start;
 mod support;

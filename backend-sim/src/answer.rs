@@ -129,6 +129,7 @@ fn on_the_spot(
 ) -> Option<Response<Answer>> {
     let at_once = demand.service.is_zero()
         && core.config.kind == Kind::Delay
+        && core.config.memory.is_none()
         && core.config.faults.is_none()
         && core.failing.get().is_none()
         && !core.is_hung()
@@ -195,6 +196,8 @@ async fn serve(
     }
 
     // Queue and service.
+    let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let work = core.recall(target, work);
     let Ok(job) = submit(&core, &mut ticket, work) else {
         let text = "every worker is busy and the waiting room is full\n";
         return Ok(respond(&core, StatusCode::SERVICE_UNAVAILABLE, Answer::text(text)));

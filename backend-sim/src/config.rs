@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    memory::MemoryConfig,
     redirect::Admission,
     station::{Discipline, Layout},
 };
@@ -47,6 +48,9 @@ pub struct BackendConfig {
     pub response: Distribution<ByteSize>,
     /// How the length of the answer's body is told.
     pub framing: Framing,
+    /// What the endpoint remembers of what it was asked for, which makes the next request for it cheap: nothing by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryConfig>,
     /// What goes wrong by chance, all the time.
     pub faults: FaultConfig,
     /// The path of the health check. It is answered at once: it neither waits nor needs service, so it says that
@@ -72,6 +76,7 @@ impl Default for BackendConfig {
             session: None,
             response: Distribution::Constant(ByteSize(100)),
             framing: Framing::Length,
+            memory: None,
             faults: FaultConfig::default(),
             health_path: "/healthz".to_owned(),
             admission: None,
@@ -203,6 +208,7 @@ impl BackendConfig {
         inside("service", &self.service)
             .or_else(|| inside("response", &self.response))
             .or_else(|| self.session_problem())
+            .or_else(|| self.memory_problem())
             .or_else(|| self.faults.problem())
     }
 
@@ -219,6 +225,16 @@ impl BackendConfig {
             return bad("session.size", "must be 1B to 1MiB");
         }
         None
+    }
+
+    fn memory_problem(&self) -> Option<(String, String)> {
+        let memory = self.memory?;
+        if self.kind == Kind::Session {
+            let what =
+                "means nothing with `kind = \"session\"`: a session lasts as long as it lasts";
+            return Some(("memory".to_owned(), what.to_owned()));
+        }
+        memory.problem().map(|(name, what)| (format!("memory.{name}"), what.to_owned()))
     }
 
     /// What the session sends: as stated, or the default.

@@ -22,6 +22,7 @@ use crate::{
     config::{BackendConfig, Kind, SessionConfig},
     control::{FaultHits, Snapshot},
     gate::{Gate, store},
+    memory::Memory,
     redirect::Door,
     station::{Full, JobId, Station},
 };
@@ -48,6 +49,7 @@ pub(crate) struct Core {
     pub(crate) failing: Cell<Option<Failing>>,
     pub(crate) counts: Counts,
     station: RefCell<Station>,
+    memory: Option<RefCell<Memory>>,
     waiters: RefCell<Vec<Option<Waker>>>,
     driver: RefCell<Option<Waker>>,
     /// The driver must look again.
@@ -103,6 +105,7 @@ impl Core {
             failing: Cell::new(None),
             counts: Counts::default(),
             station: RefCell::new(Station::new(config.layout())),
+            memory: config.memory.map(|memory| RefCell::new(Memory::new(memory))),
             waiters: RefCell::new(Vec::new()),
             driver: RefCell::new(None),
             poked: Cell::new(false),
@@ -129,6 +132,14 @@ impl Core {
         }
         self.poke();
         Ok(Job { core: Rc::clone(self), id })
+    }
+
+    /// What is left of the demand of a request for this path and query when it is admitted.
+    pub(crate) fn recall(&self, target: &str, demand: Duration) -> Duration {
+        match &self.memory {
+            Some(memory) => memory.borrow_mut().demand(target.as_bytes(), demand),
+            None => demand,
+        }
     }
 
     /// Serves a job that demands nothing, if it would neither wait nor slow others down by waiting.
@@ -195,6 +206,9 @@ impl Core {
     /// All jobs are lost; whoever waits for one is on a connection that is being reset.
     pub(crate) fn lose_jobs(&self) {
         self.station.borrow_mut().clear(self.now());
+        if let Some(memory) = &self.memory {
+            memory.borrow_mut().clear();
+        }
         self.wake_driver();
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use backend_sim::{
     BackendConfig, FaultHits,
     config::{FaultConfig, Kind, SessionFormat},
+    memory::Memory,
     station::{JobId, Station},
 };
 use policy::{
@@ -58,6 +59,8 @@ pub(super) struct Backend {
     pub(super) owners: Vec<Option<Owner>>,
     /// Those who came while it hung.
     pub(super) held: Vec<Owner>,
+    /// What it remembers, if anything.
+    pub(super) memory: Option<Memory>,
     pub(super) failing: Option<Failing>,
     pub(super) factor: f64,
     pub(super) hung: bool,
@@ -100,6 +103,7 @@ impl Backend {
             source,
             owners: Vec::new(),
             held: Vec::new(),
+            memory: config.memory.map(Memory::new),
             failing: None,
             factor: 1.0,
             hung: false,

@@ -186,6 +186,9 @@ impl World<'_> {
         backend.life += 1;
         backend.down = true;
         backend.station.clear(self.now);
+        if let Some(memory) = &mut backend.memory {
+            memory.clear();
+        }
         let held = std::mem::take(&mut backend.held);
         for proxy in 0..self.proxies.len() as u32 {
             let link = self.link_to(proxy, endpoint);

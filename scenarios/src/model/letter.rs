@@ -97,6 +97,13 @@ impl Letter {
         }
     }
 
+    /// Path and query of the request.
+    pub(super) fn target(&mut self, planned: &Planned) -> &[u8] {
+        self.text.clear();
+        self.write_target(planned);
+        self.text.as_bytes()
+    }
+
     /// The key of a request whose only field of interest is this one.
     fn find(&self, key: &Key, field: Option<&str>, address: IpAddr) -> Option<u64> {
         let fields = field.map(|name| (name.as_bytes(), self.text.as_bytes().trim_ascii()));

@@ -129,6 +129,13 @@ impl World<'_> {
                 return self.send(link, Direction::Down, message);
             }
         }
+        if let Some(memory) = &mut backend.memory
+            && let Owner::Request(attempt) = owner
+        {
+            let planned = &self.requests[attempt.slot].planned;
+            let letter = &mut self.clients[usize::from(planned.load)].letter;
+            work = memory.demand(letter.target(planned), work);
+        }
         let bytes = if backend.is_session() {
             backend.session_bytes(work)
         } else {

@@ -55,7 +55,7 @@ enum Whole {
     /// Nothing.
     Nothing,
     /// Times by two microseconds, and what is made of them: some times are not whole. A closed loop's first thought is a part of
-    /// one, and a part of a processor is a part of a microsecond. So an order may change as where nothing is whole.
+    /// one, a part of a processor is a part of a microsecond, and so is what is left of a demand. So an order may change as where nothing is whole.
     Times,
     /// In which order requests that died with an endpoint, at the same moment, are tried again: the one picks the endpoint that the
     /// other would have, so that these figures of endpoints change places (and one more or less that cannot be tried again
@@ -219,6 +219,11 @@ fn five_proxies_each_with_its_own_view() {
 #[test]
 fn what_happens_to_one_proxy_of_several() {
     agree("some-proxies", Whole::Order, ORDER);
+}
+
+#[test]
+fn endpoints_that_remember() {
+    agree("memory", Whole::Times, ORDER);
 }
 
 #[test]

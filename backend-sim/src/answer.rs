@@ -1,7 +1,7 @@
 //! The path of one request through an endpoint, from top to bottom.
 //!
 //! ```text
-//! health check? → read the demand → read and check the body → hang? → fail? → bad luck? → queue → service → answer
+//! health check or load probe? → read the demand → read and check the body → hang? → fail? → bad luck? → queue → service → answer
 //! ```
 //!
 //! Failures, injected or by chance, are answered at once and take no service: that a broken endpoint is a fast one is
@@ -26,13 +26,17 @@ use hyper::{
     body::{Body as _, Incoming},
     service::Service,
 };
-use policy::work::{ENDPOINT_HEADER, Pattern};
+use policy::{
+    report::REPORT_HEADER,
+    work::{ENDPOINT_HEADER, Pattern},
+};
 
 use crate::{
     body::{Answer, Session},
     config::{Kind, SessionFormat},
     core::{Core, Job, add},
     demand::{Demand, MISMATCH_HEADER, Misfortune},
+    load::Arrival,
     redirect::Visit,
     station::Full,
     websocket::{self, Tunnel},
@@ -104,6 +108,10 @@ impl Service<Request<Incoming>> for Server {
         if request.uri().path() == core.config.health_path {
             return Answering::Later(Box::pin(health(Rc::clone(core))));
         }
+        // No path is empty.
+        if request.uri().path() == core.config.probe_path {
+            return Answering::Later(Box::pin(tell_load(Rc::clone(core))));
+        }
         let ticket = Ticket::new(core);
         let demand = match Demand::of(core, &request) {
             Ok(demand) => demand,
@@ -111,9 +119,8 @@ impl Service<Request<Incoming>> for Server {
                 return Answering::Later(Box::pin(bad_request(ticket, request, problem)));
             }
         };
-        if let Some(answer) = on_the_spot(core, &request, &demand) {
-            let mut ticket = ticket;
-            ticket.completed();
+        let mut ticket = ticket;
+        if let Some(answer) = on_the_spot(&mut ticket, &request, &demand) {
             return Answering::Now(Some(Ok(answer)));
         }
         let errand = Rc::clone(&self.errand);
@@ -123,10 +130,11 @@ impl Service<Request<Incoming>> for Server {
 
 /// The answer to a request that needs no service and that nothing holds up.
 fn on_the_spot(
-    core: &Core,
+    ticket: &mut Ticket,
     request: &Request<Incoming>,
     demand: &Demand,
 ) -> Option<Response<Answer>> {
+    let core = Rc::clone(&ticket.core);
     let at_once = demand.service.is_zero()
         && core.config.kind == Kind::Delay
         && core.config.memory.is_none()
@@ -140,7 +148,9 @@ fn on_the_spot(
         if core.is_slow() {
             core.hit(|hits| hits.slow += 1);
         }
-        respond(core, StatusCode::OK, Answer::pattern(demand.id, demand.size, demand.framing))
+        ticket.arrival = Some(core.arrived());
+        ticket.completed();
+        respond(&core, StatusCode::OK, Answer::pattern(demand.id, demand.size, demand.framing))
     })
 }
 
@@ -177,7 +187,7 @@ async fn serve(
         && demand.fails(failing.probability)
     {
         core.hit(|hits| hits.fail += 1);
-        ticket.end(&core.counts.failed);
+        ticket.fail(&core.counts.failed);
         return Ok(failure(&core, failing.status, Some(&demand)));
     }
     let mut work = demand.service;
@@ -185,11 +195,11 @@ async fn serve(
         Misfortune::Nothing => {}
         Misfortune::Delay(more) => work = work.saturating_add(more),
         Misfortune::Status(status) => {
-            ticket.end(&core.counts.failed);
+            ticket.fail(&core.counts.failed);
             return Ok(failure(&core, status, Some(&demand)));
         }
         Misfortune::Reset => {
-            ticket.end(&core.counts.failed);
+            ticket.fail(&core.counts.failed);
             errand.reset.set(true);
             return Err(Unanswered);
         }
@@ -225,7 +235,8 @@ async fn serve(
 }
 
 fn submit(core: &Rc<Core>, ticket: &mut Ticket, work: std::time::Duration) -> Result<Job, Full> {
-    core.submit(work).inspect_err(|Full| ticket.end(&core.counts.rejected))
+    ticket.arrival = Some(core.arrived());
+    core.submit(work).inspect_err(|Full| ticket.fail(&core.counts.rejected))
 }
 
 async fn session(
@@ -283,6 +294,17 @@ async fn health(core: Rc<Core>) -> Outcome {
     Ok(respond(&core, StatusCode::OK, Answer::text(Bytes::from_static(b"ok\n"))))
 }
 
+/// Says at once how loaded the endpoint is, unless it hangs. One that fails does not fail at this: a probe asks for its load, and the
+/// health check whether it is well.
+async fn tell_load(core: Rc<Core>) -> Outcome {
+    core.awake().await;
+    let mut answer = respond(&core, StatusCode::NO_CONTENT, Answer::empty());
+    if !core.config.load_report {
+        answer.headers_mut().insert(HeaderName::from_static(REPORT_HEADER), core.load_report());
+    }
+    Ok(answer)
+}
+
 async fn bad_request(mut ticket: Ticket, request: Request<Incoming>, problem: String) -> Outcome {
     let core = Rc::clone(&ticket.core);
     check(request.into_body(), None).await?;
@@ -323,12 +345,17 @@ pub(crate) fn respond(core: &Core, status: StatusCode, body: Answer) -> Response
     *response.status_mut() = status;
     let name = HeaderName::from_static(ENDPOINT_HEADER);
     response.headers_mut().insert(name, core.name_value.clone());
+    if core.config.load_report {
+        response.headers_mut().insert(HeaderName::from_static(REPORT_HEADER), core.load_report());
+    }
     response
 }
 
 /// A request is in flight for as long as its ticket lives, and ends in exactly one way.
 pub(crate) struct Ticket {
     core: Rc<Core>,
+    /// When it came to the station.
+    arrival: Option<Arrival>,
     ended: bool,
 }
 
@@ -336,14 +363,25 @@ impl Ticket {
     fn new(core: &Rc<Core>) -> Self {
         add(&core.counts.requests);
         add(&core.counts.in_flight);
-        Self { core: Rc::clone(core), ended: false }
+        Self { core: Rc::clone(core), arrival: None, ended: false }
     }
 
     /// It was served.
     pub(crate) fn completed(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
             add(&self.core.counts.completed);
+            if let Some(arrival) = self.arrival {
+                self.core.served(arrival);
+            }
         }
+    }
+
+    /// It was answered so instead of being served.
+    fn fail(&mut self, count: &Cell<u64>) {
+        if !self.ended {
+            self.core.not_served();
+        }
+        self.end(count);
     }
 
     /// It ended in this other way.

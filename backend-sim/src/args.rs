@@ -81,6 +81,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", default_value = "/healthz", help_heading = "Answers")]
     health_path: String,
 
+    /// The path of the load probe; "" for none
+    #[arg(long, value_name = "PATH", default_value = "/loadz", help_heading = "Answers")]
+    probe_path: String,
+
+    /// Say in each answer how loaded the endpoint is (endpoint-load-metrics)
+    #[arg(long, help_heading = "Answers")]
+    load_report: bool,
+
     /// Let only requests in that a proxy has redirected here: the file holds the secret that it has as redirect.secret
     #[arg(long, value_name = "FILE", help_heading = "Where")]
     redirect_secret_file: Option<PathBuf>,
@@ -244,6 +252,7 @@ impl Args {
         if let Some((path, what)) = config.problem() {
             let option = match path.as_str() {
                 "health_path" => "health-path".to_owned(),
+                "probe_path" => "probe-path".to_owned(),
                 "session" => return Err("--session needs --kind session beside it".into()),
                 "session.size" => "piece".into(),
                 "session.every" => "every".into(),
@@ -303,6 +312,8 @@ impl Args {
                 reset: self.reset,
             },
             health_path: self.health_path.clone(),
+            probe_path: self.probe_path.clone(),
+            load_report: self.load_report,
             ..BackendConfig::default()
         }
     }

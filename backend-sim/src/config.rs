@@ -56,6 +56,12 @@ pub struct BackendConfig {
     /// The path of the health check. It is answered at once: it neither waits nor needs service, so it says that
     /// the process lives, not that it is idle.
     pub health_path: String,
+    /// The path of the load probe. It is answered at once, with 204 and a load report, also by an endpoint that fails; one that
+    /// hangs answers nothing. Empty: there is none. A scenario whose strategy probes sets it to what that one asks for.
+    pub probe_path: String,
+    /// Whether each answer says how loaded the endpoint is, in the field `endpoint-load-metrics`. A scenario whose strategy reads
+    /// that sets it.
+    pub load_report: bool,
     /// Only requests that a proxy has redirected here are let in. No key of a file: a secret comes from elsewhere.
     #[serde(skip)]
     pub admission: Option<Admission>,
@@ -79,6 +85,8 @@ impl Default for BackendConfig {
             memory: None,
             faults: FaultConfig::default(),
             health_path: "/healthz".to_owned(),
+            probe_path: "/loadz".to_owned(),
+            load_report: false,
             admission: None,
         }
     }
@@ -204,6 +212,12 @@ impl BackendConfig {
         }
         if !self.health_path.starts_with('/') {
             return bad("health_path", "must begin with `/`");
+        }
+        if !self.probe_path.is_empty() && !self.probe_path.starts_with('/') {
+            return bad("probe_path", "must begin with `/`, or be empty for none");
+        }
+        if self.probe_path == self.health_path {
+            return bad("probe_path", "must not be the path of the health check");
         }
         inside("service", &self.service)
             .or_else(|| inside("response", &self.response))

@@ -22,6 +22,7 @@ use crate::{
     config::{BackendConfig, Kind, SessionConfig},
     control::{FaultHits, Snapshot},
     gate::{Gate, store},
+    load::{Arrival, Meter},
     memory::Memory,
     redirect::Door,
     station::{Full, JobId, Station},
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) failing: Cell<Option<Failing>>,
     pub(crate) counts: Counts,
     station: RefCell<Station>,
+    meter: RefCell<Meter>,
     memory: Option<RefCell<Memory>>,
     waiters: RefCell<Vec<Option<Waker>>>,
     driver: RefCell<Option<Waker>>,
@@ -105,6 +107,7 @@ impl Core {
             failing: Cell::new(None),
             counts: Counts::default(),
             station: RefCell::new(Station::new(config.layout())),
+            meter: RefCell::new(Meter::new(config.workers)),
             memory: config.memory.map(|memory| RefCell::new(Memory::new(memory))),
             waiters: RefCell::new(Vec::new()),
             driver: RefCell::new(None),
@@ -122,6 +125,28 @@ impl Core {
     /// The time that the station lives in.
     fn now(&self) -> Instant {
         if self.burner.is_some() { self.burnt.get() } else { self.clock.now() }
+    }
+
+    /// A request comes to the station.
+    pub(crate) fn arrived(&self) -> Arrival {
+        self.meter.borrow().arrived(self.clock.now(), &self.station.borrow())
+    }
+
+    /// A request has been served.
+    pub(crate) fn served(&self, arrival: Arrival) {
+        self.meter.borrow_mut().served(self.clock.now(), arrival, &self.station.borrow());
+    }
+
+    /// A request has been answered instead of being served.
+    pub(crate) fn not_served(&self) {
+        self.meter.borrow_mut().failed(self.clock.now(), &self.station.borrow());
+    }
+
+    /// How loaded the endpoint is, as a header's value.
+    pub(crate) fn load_report(&self) -> HeaderValue {
+        let report = self.meter.borrow_mut().report(self.clock.now(), &self.station.borrow());
+        HeaderValue::from_str(&report.to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("TEXT eps=0"))
     }
 
     /// Hands in a job.
@@ -161,9 +186,9 @@ impl Core {
         Self { door, ..self }
     }
 
-    /// Whether this is the path of the health check.
+    /// Whether this is the path of the health check or of the load probe.
     pub(crate) fn is_own_path(&self, path: &str) -> bool {
-        path == self.config.health_path
+        path == self.config.health_path || path == self.config.probe_path
     }
 
     /// Waits until the process goes on: nobody is held up by that.

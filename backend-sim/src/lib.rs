@@ -7,7 +7,8 @@
 //!
 //! The HTTP side is hyper, on purpose: what stands behind our proxy shall not share its codec.
 //!
-//! Reading order: [`config`] says what an endpoint is, [`station`] how it serves, `demand` what a request asks of it, [`memory`] what it remembers,
+//! Reading order: [`config`] says what an endpoint is, [`station`] how it serves, [`load`] what it says of its load, `demand` what a
+//! request asks of it, [`memory`] what it remembers,
 //! `answer` is the path of one request from top to bottom, `connection` and [`endpoint`] carry it, [`control`] commands
 //! it while it runs, [`threads`] puts it all on a thread of its own.
 
@@ -25,6 +26,7 @@ mod websocket;
 pub mod config;
 pub mod control;
 pub mod endpoint;
+pub mod load;
 pub mod memory;
 pub mod notation;
 pub mod station;

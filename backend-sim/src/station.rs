@@ -320,6 +320,12 @@ impl Station {
         Duration::from_nanos(self.busy)
     }
 
+    /// The same until `now`, which is not before that call, if no job is finished by then.
+    pub fn busy_until(&self, now: Instant) -> Duration {
+        let since = now.nanos_since(self.now) * u64::from(self.busy_workers());
+        Duration::from_nanos(self.busy + since)
+    }
+
     /// The speed at present.
     pub fn speed(&self) -> f64 {
         self.layout.speed

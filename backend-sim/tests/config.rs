@@ -94,6 +94,8 @@ fn what_is_impossible_is_named_by_its_path() {
         "speed = nan",
         "weight = 0",
         "health_path = \"healthz\"",
+        "probe_path = \"loadz\"",
+        "probe_path = \"/healthz\"",
         "service = { lognormal = { mean = \"1ms\", cv = 0.0 } }",
         "response = { uniform = { min = \"2KiB\", max = \"1KiB\" } }",
         "session = {}",

@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use net::{Net, hyper_io};
 use policy::{
+    LoadReport,
     distribution::Distribution,
     quantity::{ByteSize, TimeSpan},
     work::Pattern,
@@ -256,6 +257,50 @@ fn the_health_check_waits_for_nobody() {
         let seen = bench.endpoint.control().snapshot();
         assert_eq!((seen.requests, seen.health_checks), (1, 1));
         assert_eq!(busy.await.unwrap().unwrap(), (200, 1000));
+    });
+}
+
+#[test]
+fn the_load_probe_waits_for_nobody_and_says_how_much_there_is() {
+    with(&BackendConfig { queue: 3, ..BackendConfig::default() }, async |bench| {
+        let probe = || Request::get("/loadz").header("host", "a").body(Full::default()).unwrap();
+        let said = |answer: &support::Answer| {
+            let field = answer.headers["endpoint-load-metrics"].as_bytes();
+            LoadReport::parse(field).expect("it can be read")
+        };
+        let answer = bench.ask(probe()).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.at, answer.body.len()), (204, 0, 0));
+        assert_eq!(said(&answer), LoadReport::default());
+        let first = bench.start(1000).await;
+        let second = bench.start(3000).await;
+        // One that fails says it all the same.
+        bench.endpoint.control().fail(500, 1.0).unwrap();
+        let report = said(&bench.ask(probe()).await.unwrap());
+        assert_eq!((report.in_flight, report.queue), (2, 1));
+        bench.endpoint.control().restore();
+        assert_eq!(first.await.unwrap().unwrap().1, 1000);
+        assert_eq!(second.await.unwrap().unwrap().1, 4000);
+        // The second has found one there and took 4 ms, the first nobody and 1 ms.
+        let report = said(&bench.ask(probe()).await.unwrap());
+        assert_eq!((report.in_flight, report.latency), (0, Duration::from_micros(1000)));
+        assert_eq!(report.service_time, Duration::from_micros(2000));
+        assert!((report.utilization - 1.0).abs() < 0.01, "{report:?}");
+        assert_eq!(bench.endpoint.control().snapshot().requests, 2);
+        // Other answers say it only where they are told to.
+        let plain = bench.ask(get(0)).await.unwrap();
+        assert!(!plain.headers.contains_key("endpoint-load-metrics"));
+    });
+    let telling =
+        BackendConfig { load_report: true, probe_path: String::new(), ..BackendConfig::default() };
+    with(&telling, async |bench| {
+        let answer = bench.ask(get(1000)).await.unwrap();
+        let report = LoadReport::parse(answer.headers["endpoint-load-metrics"].as_bytes());
+        let report = report.expect("it can be read");
+        assert_eq!((report.in_flight, report.service_time), (0, Duration::from_micros(1000)));
+        // There is no such path any more: it is served like every other.
+        let request = Request::get("/loadz").header("host", "a").body(Full::default()).unwrap();
+        assert_eq!(bench.ask(request).await.unwrap().status, 200);
+        assert_eq!(bench.endpoint.control().snapshot().requests, 2);
     });
 }
 

@@ -4,19 +4,20 @@
 //! killed) never finds half of one.
 
 use crate::run::Suite;
-use crate::{csv, hlog, html, junit, manifest, markdown};
+use crate::{csv, hlog, html, junit, manifest, markdown, results};
 use std::fs;
 use std::io;
 use std::path::Path;
 
 /// Every file that [`write_all`] writes.
-pub const FILES: [&str; 7] = [
+pub const FILES: [&str; 8] = [
     "index.html",
     "summary.csv",
     "timeseries.csv",
     "latency.hlog",
     "junit.xml",
     "summary.md",
+    results::NAME,
     "manifest.json",
 ];
 
@@ -32,6 +33,7 @@ pub fn render(name: &str, suite: &Suite) -> io::Result<Vec<u8>> {
         "latency.hlog" => hlog::latency(suite),
         "junit.xml" => junit::report(suite),
         "summary.md" => Ok(markdown::summary(suite).into_bytes()),
+        results::NAME => results::render(suite),
         "manifest.json" => manifest::manifest(suite),
         other => Err(io::Error::other(format!("no file of a report is called `{other}`"))),
     }

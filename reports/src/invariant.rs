@@ -6,12 +6,13 @@
 //! show too little for that: a live run has none.
 
 use crate::metrics::{Metrics, Unit};
+use serde::{Deserialize, Serialize};
 
 /// The metric that counts the invariants that did not hold.
 pub const BROKEN: &str = "invariants_broken";
 
 /// What became of one invariant in one run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvariantResult {
     /// Its name, one word: `one_outcome`.
     pub name: String,

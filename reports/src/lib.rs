@@ -22,6 +22,7 @@ pub mod manifest;
 pub mod markdown;
 pub mod metrics;
 pub mod record;
+pub mod results;
 pub mod run;
 pub mod statistics;
 pub mod terminal;

@@ -4,9 +4,13 @@
 //! or the build goes here and nowhere else.
 
 use crate::csv::SCHEMA_VERSION;
-use crate::run::Suite;
-use serde::Serialize;
+use crate::diff::read;
+use crate::run::{Manifest, Suite};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
+use std::time::Duration;
 
 #[derive(Serialize)]
 struct File<'a> {
@@ -86,4 +90,67 @@ pub fn manifest(suite: &Suite) -> io::Result<Vec<u8>> {
     let mut text = serde_json::to_vec_pretty(&file)?;
     text.push(b'\n');
     Ok(text)
+}
+
+/// What is read of a file: all but the runs, whose truth is in `results.jsonl`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    version: String,
+    revision: String,
+    host: String,
+    command: String,
+    started: String,
+    elapsed_s: f64,
+    virtual_time: Option<ToldVirtual>,
+}
+
+#[derive(Deserialize)]
+struct ToldVirtual {
+    elapsed_s: f64,
+}
+
+/// Reads the manifest of a result directory; an empty one where there is none.
+///
+/// # Errors
+/// What is wrong with it, where.
+pub fn read(directory: &Path) -> Result<Manifest, String> {
+    let path = directory.join("manifest.json");
+    let Some(bytes) = read::bytes(&path)? else { return Ok(Manifest::default()) };
+    let wrong = |line: usize, column: usize, why: String| {
+        format!("{}:{line}:{column}: {why}", path.display())
+    };
+    let told: Told = serde_json::from_slice(&bytes)
+        .map_err(|error| wrong(error.line(), error.column(), error.to_string()))?;
+    let length = |seconds: f64| {
+        Duration::try_from_secs_f64(seconds).map_err(|error| wrong(1, 1, error.to_string()))
+    };
+    Ok(Manifest {
+        version: told.version,
+        revision: told.revision,
+        host: told.host,
+        command: told.command,
+        started: told.started,
+        elapsed: length(told.elapsed_s)?,
+        virtual_elapsed: length(told.virtual_time.map_or(0.0, |time| time.elapsed_s))?,
+    })
+}
+
+/// One manifest for what several made: what differs stands one beside the other, times add up.
+pub fn merge(parts: &[Manifest]) -> Manifest {
+    let all = |of: &dyn Fn(&Manifest) -> &str| {
+        let mut seen = BTreeSet::new();
+        let distinct: Vec<&str> =
+            parts.iter().map(of).filter(|text| !text.is_empty() && seen.insert(*text)).collect();
+        distinct.join("; ")
+    };
+    Manifest {
+        version: all(&|part| &part.version),
+        revision: all(&|part| &part.revision),
+        host: all(&|part| &part.host),
+        command: all(&|part| &part.command),
+        started: parts.iter().map(|part| &part.started).min().cloned().unwrap_or_default(),
+        elapsed: parts.iter().map(|part| part.elapsed).sum(),
+        virtual_elapsed: parts.iter().map(|part| part.virtual_elapsed).sum(),
+    }
 }

@@ -4,11 +4,13 @@
 //! reason*, not zero: [`Metrics::read`] says which of the two it is. Which names exist at all is the
 //! matter of [`crate::catalogue`].
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a value counts in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Milliseconds.
     Milliseconds,
@@ -66,12 +68,25 @@ impl fmt::Display for Unit {
 }
 
 /// A value with its unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "(f64, Unit)", into = "(f64, Unit)")]
 pub struct Metric {
     /// The number, always finite.
     pub value: f64,
     /// What it counts in.
     pub unit: Unit,
+}
+
+impl From<(f64, Unit)> for Metric {
+    fn from((value, unit): (f64, Unit)) -> Self {
+        Self { value, unit }
+    }
+}
+
+impl From<Metric> for (f64, Unit) {
+    fn from(metric: Metric) -> Self {
+        (metric.value, metric.unit)
+    }
 }
 
 /// What [`Metrics::read`] found.
@@ -86,7 +101,7 @@ pub enum Reading<'a> {
 }
 
 /// The figures of one run, by name, in order of their names.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     values: BTreeMap<String, Metric>,
     absent: BTreeMap<String, String>,

@@ -8,12 +8,14 @@
 use crate::invariant::InvariantResult;
 use crate::metrics::Unit;
 use crate::record::Measurement;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// Where a scenario ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum World {
     /// The proxy's decisions drive a queueing model; virtual time.
     Model,
@@ -62,7 +64,8 @@ impl FromStr for World {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every threshold and every invariant held.
     Pass,
@@ -117,7 +120,7 @@ impl Verdict {
 }
 
 /// What one threshold said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ThresholdResult {
     /// The threshold as a person wrote it, e.g. `latency.p99 <= 250ms`.
     pub expression: String,
@@ -138,7 +141,7 @@ pub struct ThresholdResult {
 }
 
 /// Something that happened at an instant of a run: a fault, a repair, a reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventMark {
     /// When, since the start of the run.
     pub at: Duration,
@@ -147,7 +150,7 @@ pub struct EventMark {
 }
 
 /// A named window of a run: `from <= t < to`, since the start of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {
     /// Its name, as thresholds use it: `phase.<name>.…`.
     pub name: String,
@@ -158,8 +161,10 @@ pub struct Phase {
 }
 
 /// One run of one variant of one scenario in one world.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
+    /// Which scenario of the suite it is of, from 0, counted before a shard took its part: the order of a merged report.
+    pub place: usize,
     /// The scenario's name: its path below the suite, without the ending.
     pub scenario: String,
     /// What the scenario is about, in a sentence.

@@ -66,6 +66,7 @@ fn run(scenario: &str, variant: &str, slowness: u64) -> Run {
     }
     let holds = thresholds.iter().all(|t| t.holds);
     Run {
+        place: 0,
         scenario: scenario.to_owned(),
         description: "Two backends, and one is slower.".to_owned(),
         path: format!("suites/{scenario}.toml"),

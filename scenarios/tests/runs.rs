@@ -94,6 +94,7 @@ fn what_holds_passes_and_every_file_is_there() {
         "summary.csv",
         "timeseries.csv",
         "latency.hlog",
+        "results.jsonl",
         "junit.xml",
         "summary.md",
         "manifest.json",

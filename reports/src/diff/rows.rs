@@ -147,7 +147,7 @@ pub(super) fn remarks(diff: &Diff) -> Vec<String> {
     }
     if !diff.reconfigured.is_empty() {
         remarks.push(format!(
-            "The configuration is not the same, so what is compared is also that: {}.",
+            "The configuration as resolved is not the same (another version may only have more settings), so what is compared is also that: {}.",
             list(&diff.reconfigured)
         ));
     }

@@ -157,6 +157,7 @@ impl<'a> Page<'a> {
                 ("latency.hlog", "HdrHistogram interval log"),
                 ("junit.xml", "for CI"),
                 ("summary.md", "for a CI step"),
+                ("results.jsonl", "everything, for windtunnel report"),
                 ("manifest.json", "who, where and when"),
             ],
         })

@@ -4,12 +4,13 @@ use super::occupancy::{Occupancy, Stay};
 use super::sample::{Outcome, Sample};
 use super::slots::Slots;
 use crate::metrics::{Metrics, Unit};
+use serde::{Deserialize, Serialize};
 
 /// With more endpoints than this, their courses over time are not kept: nobody could read them.
 pub const MAX_ENDPOINT_SERIES: usize = 128;
 
 /// One row of the table of endpoints: figures of the measured time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndpointRow {
     /// Its name.
     pub name: String,

@@ -6,7 +6,9 @@
 //! count, least, greatest, sum and sum of squares, in integers, so that merging in any order gives
 //! the same mean to the last bit.
 
+use crate::results;
 use hdrhistogram::Histogram as Hdr;
+use serde::{Deserialize, Serialize};
 
 /// Everything below this many nanoseconds shares its first buckets.
 const LOWEST: u64 = 128;
@@ -26,12 +28,15 @@ pub fn samples_needed(quantile: f64) -> u64 {
 }
 
 /// Times in nanoseconds, to three significant digits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Distribution {
+    #[serde(with = "results::buckets")]
     buckets: Hdr<u64>,
     least: u64,
     greatest: u64,
+    #[serde(with = "results::wide")]
     sum: u128,
+    #[serde(with = "results::wide")]
     squares: u128,
 }
 
@@ -67,8 +72,9 @@ impl Distribution {
         self.buckets.add(&other.buckets).expect("a histogram that grows takes any other");
         self.least = self.least.min(other.least);
         self.greatest = self.greatest.max(other.greatest);
-        self.sum += other.sum;
-        self.squares += other.squares;
+        // Sums from a file may be anything.
+        self.sum = self.sum.saturating_add(other.sum);
+        self.squares = self.squares.saturating_add(other.squares);
     }
 
     /// How many times were counted.

@@ -30,6 +30,7 @@ use crate::metrics::{Metrics, Unit};
 use crate::run::Phase;
 use endpoints::Endpoints;
 use occupancy::Stay;
+use serde::{Deserialize, Serialize};
 use series::Series;
 use slots::Slots;
 use std::time::Duration;
@@ -80,7 +81,7 @@ impl RecorderConfig {
 }
 
 /// All that was measured in one run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measurement {
     /// The figures, by name. Open: what the proxy counted (retries, ejections) may be inserted.
     pub metrics: Metrics,

@@ -10,10 +10,13 @@ use super::histogram::{for_interval, samples_needed};
 use super::occupancy::{Occupancy, Stay};
 use super::sample::{FailClass, Outcome, Sample};
 use super::slots::{MAX_SLOTS, Slots};
+use crate::results;
 use hdrhistogram::Histogram as Hdr;
+use serde::{Deserialize, Serialize};
 
 /// One interval, in nanoseconds since the start of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64, bool)", into = "(u64, u64, bool)")]
 pub struct Slot {
     /// Start.
     pub from: u64,
@@ -30,8 +33,20 @@ impl Slot {
     }
 }
 
+impl From<(u64, u64, bool)> for Slot {
+    fn from((from, to, is_warmup): (u64, u64, bool)) -> Self {
+        Self { from, to, is_warmup }
+    }
+}
+
+impl From<Slot> for (u64, u64, bool) {
+    fn from(slot: Slot) -> Self {
+        (slot.from, slot.to, slot.is_warmup)
+    }
+}
+
 /// The course of one metric: a value for each [`Slot`], or none.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The metric, its unit in the name: `latency_p99_ms`, `ok_rps`, `in_flight`.
     pub metric: String,
@@ -42,7 +57,7 @@ pub struct Line {
 }
 
 /// Every course of a run.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TimeSeries {
     /// The intervals.
     pub slots: Vec<Slot>,
@@ -80,11 +95,12 @@ impl TimeSeries {
 }
 
 /// The response times of requests that were due in one interval of the measured time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Interval {
     /// When.
     pub slot: Slot,
     /// Nanoseconds; the same buckets as [`super::Distribution`].
+    #[serde(with = "results::intervals")]
     pub buckets: Hdr<u32>,
     /// The longest, in nanoseconds; exact.
     pub greatest: u64,

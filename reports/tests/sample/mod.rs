@@ -208,6 +208,7 @@ pub(crate) fn run(scenario: &str, description: &str, world: World, plan: &Plan) 
         threshold(&measurement, "latency.p99", "<=", 250.0, Unit::Milliseconds),
     ];
     let mut run = Run {
+        place: 0,
         scenario: scenario.to_owned(),
         description: description.to_owned(),
         path: format!("suites/{scenario}.toml"),

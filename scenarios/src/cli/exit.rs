@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use reports::Verdict;
+
 /// How the program ends: what a script or a CI job goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -22,6 +24,16 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// What runs of this verdict, the worst of several, end with.
+    pub fn of_verdict(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Pass => Self::Success,
+            Verdict::Fail => Self::ThresholdFailed,
+            Verdict::Invalid(_) => Self::Invalid,
+            Verdict::Error(_) => Self::CouldNotRun,
+        }
+    }
+
     /// The code.
     pub fn code(self) -> u8 {
         match self {

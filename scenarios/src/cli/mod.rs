@@ -9,6 +9,7 @@ mod descriptors;
 pub mod exit;
 mod fuzz;
 mod list;
+mod report;
 pub mod run;
 mod schema;
 pub mod style;
@@ -57,6 +58,8 @@ enum Command {
     Run(run::RunArgs),
     /// Compare the variants of a scenario, with the same seeds for each: what is best, by how much, and how sure that is.
     Compare(compare::CompareArgs),
+    /// Write a report again, merge those of shards, or say what became worse since another.
+    Report(report::ReportArgs),
     /// Look for a timeline of events that breaks a scenario, and make it as small as it gets.
     Fuzz(fuzz::FuzzArgs),
     /// Check scenarios without running them: what is wrong where, or what would run.
@@ -80,6 +83,7 @@ pub fn main() -> Exit {
     match cli.command {
         Command::Run(args) => run::execute(&args),
         Command::Compare(args) => compare::execute(&args),
+        Command::Report(args) => report::execute(&args),
         Command::Fuzz(args) => fuzz::execute(&args),
         Command::Check(args) => check::execute(&args, Style::of_stdout(), Style::of_stderr()),
         Command::Schema => schema::execute(),

@@ -5,10 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 use clap::Args;
 use net::Clock;
 use policy::Instant;
-use reports::{
-    Suite, Verdict, World,
-    terminal::{self, Colour},
-};
+use reports::{Suite, World, terminal};
 
 use super::{
     Exit, check, descriptors,
@@ -155,6 +152,9 @@ pub fn select(args: &RunArgs) -> Result<Vec<Loaded>, suite::Failure> {
         let why = format!("no scenario's name contains `{filters}`");
         return Err(suite::Failure::Nothing(why));
     }
+    for (place, scenario) in loaded.iter_mut().enumerate() {
+        scenario.place = place;
+    }
     if let Some(shard) = args.shard {
         let mut index = 0..;
         loaded.retain(|_| index.next().is_some_and(|index| shard.has(index)));
@@ -218,22 +218,15 @@ pub fn execute(args: &RunArgs) -> Exit {
     progress.finish();
     let manifest = run::manifest(started, clock.now() - Instant::START, virtual_elapsed);
     let suite = Suite { runs, manifest };
-    let colour = match Style::of_stdout() {
-        Style::Plain => Colour::Plain,
-        Style::Coloured => Colour::Ansi,
-    };
-    print(&terminal::summary(&suite, colour));
+    print(&terminal::summary(&suite, Style::of_stdout().colour()));
     if let Err(error) = run::write(&args.out, &suite) {
         fail(&format!("the report could not be written: {error}"));
         return Exit::CouldNotRun;
     }
     print(&format!("report: {}", args.out.join("index.html").display()));
-    match (completion, suite.worst()) {
-        (Completion::Interrupted, _) => Exit::Interrupted,
-        (_, Verdict::Pass) => Exit::Success,
-        (_, Verdict::Fail) => Exit::ThresholdFailed,
-        (_, Verdict::Invalid(_)) => Exit::Invalid,
-        (_, Verdict::Error(_)) => Exit::CouldNotRun,
+    match completion {
+        Completion::Interrupted => Exit::Interrupted,
+        Completion::Done => Exit::of_verdict(&suite.worst()),
     }
 }
 

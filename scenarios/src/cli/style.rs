@@ -4,6 +4,7 @@ use std::io::{IsTerminal, stderr, stdout};
 
 use clap::builder::styling::{AnsiColor, Styles};
 use proxy::config::document::Paint;
+use reports::terminal::Colour;
 
 /// How text is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,14 @@ impl Style {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         if terminal && !refused && !dumb { Self::Coloured } else { Self::Plain }
+    }
+
+    /// The same for what `reports` says.
+    pub fn colour(self) -> Colour {
+        match self {
+            Self::Plain => Colour::Plain,
+            Self::Coloured => Colour::Ansi,
+        }
     }
 
     /// The same for errors in files.

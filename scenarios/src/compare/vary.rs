@@ -90,6 +90,7 @@ pub fn load(found: &Found, settings: &[Setting], axes: &[Vary]) -> Result<Loaded
         path: found.path.clone(),
         settings: settings.to_vec(),
         variants: matrix::variants(document, base)?,
+        place: 0,
     })
 }
 

@@ -40,6 +40,8 @@ pub struct Loaded {
     pub settings: Vec<Setting>,
     /// The cells of its matrix; one without a matrix.
     pub variants: Vec<Variant>,
+    /// Its place among the scenarios that were chosen, from 0, counted before a shard takes its part.
+    pub place: usize,
 }
 
 /// A value set on the command line: `proxy.balance.strategy=p2c`.
@@ -105,6 +107,7 @@ impl Found {
             path: self.path.clone(),
             settings: settings.to_vec(),
             variants,
+            place: 0,
         })
     }
 }

@@ -114,6 +114,7 @@ fn blank(loaded: &Loaded, variant: &Variant, world: World, seed: u64) -> Run {
     let scenario = &variant.scenario;
     let configuration = scenario.to_toml();
     Run {
+        place: loaded.place,
         scenario: loaded.name.clone(),
         description: scenario.description.clone(),
         path: loaded.path.display().to_string(),

@@ -227,7 +227,8 @@ impl<'a, N: Net> Exchange<'a, N> {
     fn deliver_head(&mut self, encoding: Encoding, persistence: Persistence) {
         let Self { worker, setup, client, pad, .. } = self;
         worker.with_date(|date| {
-            let way = ResponseWay { encoding, persistence, date };
+            let hides_load = setup.upstream.hides_load();
+            let way = ResponseWay { encoding, persistence, date, hides_load };
             setup.signature.response(client.channel.out(), &pad.response, &way);
         });
         self.status = Some(self.pad.response.status());

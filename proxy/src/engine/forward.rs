@@ -8,7 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use http1::{FieldRef, Framing, Name, RequestHead, ResponseHead, Version, encode};
 
-use policy::balance::key::{Asked, Key};
+use policy::{
+    balance::key::{Asked, Key},
+    report::REPORT_HEADER,
+};
 
 use super::relay::Encoding;
 use crate::config::{ForwardingConfig, HostHeader};
@@ -170,6 +173,7 @@ impl Signature {
         head.write_end_to_end(out, |field| match field.known {
             // Chunks and a length exclude each other; HEAD and 304 may state a length without a body.
             Some(Name::ContentLength) => way.encoding == Encoding::Chunked,
+            None => way.hides_load && field.name.eq_ignore_ascii_case(REPORT_HEADER.as_bytes()),
             known => {
                 dated |= known == Some(Name::Date);
                 false
@@ -199,6 +203,8 @@ pub(crate) struct ResponseWay<'a> {
     pub(crate) persistence: Persistence,
     /// The date, should the endpoint have sent none.
     pub(crate) date: &'a [u8],
+    /// What the endpoint says of its load was for us, and is nobody else's business.
+    pub(crate) hides_load: bool,
 }
 
 /// Whether the client's connection goes on, and whether that has to be said.

@@ -15,6 +15,7 @@
 //! | `tunnel` | what comes after an upgrade |
 //! | `redirect`, `sessions` | the other mode: clients go to the endpoints by themselves |
 //! | `probe` | active health checks |
+//! | `inquiry` | load probes, for strategies that ask for them |
 //! | `fault` | what can go wrong, and whose it is |
 //! | `worker` | what a worker has of its own |
 //! | `stats`, `access_log`, `admin` | what is counted, said and shown |
@@ -28,6 +29,7 @@ mod connection;
 mod exchange;
 mod fault;
 mod forward;
+mod inquiry;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 mod pool;
@@ -45,6 +47,7 @@ mod witness;
 mod worker;
 
 pub use fault::{Fault, Side};
+pub use inquiry::PROBES_AT_ONCE;
 pub use server::{Phase, Proxy, StartError, State, WorkerArguments, run_worker};
 pub use stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats};
 pub use upstream::{Site, UpstreamShared};

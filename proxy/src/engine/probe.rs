@@ -4,7 +4,13 @@
 //! that all workers' balancers read. A check is a new connection each time, because that is what a broken endpoint
 //! fails at first.
 
-use std::{future::poll_fn, rc::Rc, sync::Arc};
+use std::{
+    future::poll_fn,
+    io,
+    rc::Rc,
+    sync::Arc,
+    task::{Poll, ready},
+};
 
 use http1::{ResponseHead, encode};
 use net::Net;
@@ -84,30 +90,39 @@ async fn ask<N: Net>(
     encode::field(out, b"Connection", b"close");
     encode::end(out);
     let mut head = ResponseHead::new();
+    receive(worker, &mut channel, &mut head).await.ok()?;
+    Some(head.status())
+}
+
+/// Sends what waits in the channel, and reads the head of what comes back; interim ones are passed over.
+pub(super) async fn receive<N: Net>(
+    worker: &Worker<N>,
+    channel: &mut Channel<N::Stream>,
+    head: &mut ResponseHead,
+) -> io::Result<()> {
+    let limits = http1::Limits::default();
     poll_fn(|cx| {
         if channel.poll_flush(cx)?.is_pending() {
-            return std::task::Poll::Pending;
+            return Poll::Pending;
         }
         let scratch = &mut *worker.scratch.borrow_mut();
         loop {
-            let count = std::task::ready!(channel.poll_read(cx, scratch))?;
+            let count = ready!(channel.poll_read(cx, scratch))?;
             if count == 0 {
-                return std::task::Poll::Ready(Err(std::io::ErrorKind::UnexpectedEof.into()));
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             channel.stash(&scratch[..count]);
-            let limits = http1::Limits::default();
             while let Some(used) = head
                 .parse(channel.ahead(), &limits)
-                .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
             {
                 channel.consume(used);
                 if !head.is_informational() {
-                    return std::task::Poll::Ready(Ok::<_, std::io::Error>(head.status()));
+                    return Poll::Ready(Ok(()));
                 }
                 head.clear();
             }
         }
     })
     .await
-    .ok()
 }

@@ -51,6 +51,7 @@ impl<N: Net> Exchange<'_, N> {
             self.endpoint = Some(lease.index);
             let (failure, fault) = match self.attempt(lease.index).await {
                 Ok(connection) => {
+                    self.setup.upstream.hear(lease.index, &self.pad.response);
                     let status = self.pad.response.status();
                     let failure = Failure::Status(status);
                     if status < 400 || !self.may_retry(failure, lease.index) {
@@ -422,6 +423,7 @@ impl<N: Net> Exchange<'_, N> {
                 encoding: Encoding::Verbatim,
                 persistence: Persistence::Keep,
                 date: b"",
+                hides_load: false,
             };
             self.setup.signature.response(self.client.channel.out(), &self.pad.response, &way);
         }

@@ -19,11 +19,11 @@ use policy::{Seed, health::HealthKind};
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::watch,
-    task::spawn_local,
+    task::{JoinHandle, spawn_local},
 };
 
 use super::{
-    admin, connection, probe,
+    admin, connection, inquiry, probe,
     redirect::Redirector,
     sessions,
     upstream::UpstreamShared,
@@ -107,6 +107,7 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
     let keep = || spawn_local(sessions::keep(Rc::clone(&worker), index));
     let mut keeping = worker.setup().redirector.is_some().then(keep);
     watch_endpoints(&worker, &first, seed);
+    let mut probing = probe_load(&worker);
     while state.changed().await.is_ok() {
         let next = state.borrow_and_update().clone();
         if next.phase == Phase::Draining {
@@ -117,14 +118,26 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
             keeping = Some(keep());
         }
         watch_endpoints(&worker, &next, seed);
+        if let Some(former) = std::mem::replace(&mut probing, probe_load(&worker)) {
+            former.abort();
+        }
     }
     accepting.abort();
     drain(&worker).await;
     sweeping.abort();
+    if let Some(probing) = probing {
+        probing.abort();
+    }
     if let Some(keeping) = keeping {
         keeping.abort();
         worker.sessions.forget(clock.now());
     }
+}
+
+/// Asks endpoints how loaded they are, where the strategy in force wants to know.
+fn probe_load<N: Net>(worker: &Rc<Worker<N>>) -> Option<JoinHandle<()>> {
+    let upstream = Rc::clone(&worker.setup().upstream);
+    upstream.probing.is_some().then(|| spawn_local(inquiry::run(Rc::clone(worker), upstream)))
 }
 
 /// Starts the health checks, on the first worker only.

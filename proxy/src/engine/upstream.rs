@@ -15,19 +15,22 @@ use std::{
     time::Duration,
 };
 
+use http1::ResponseHead;
 use net::Clock;
 use policy::{
-    Instant, Rng, Seed,
-    balance::{self, Balancer},
+    Instant, LoadReport, Rng, Seed,
+    balance::{self, Balancer, Needs},
     endpoint::{Candidates, Endpoint, Endpoints, Outcome},
     health::{HealthKind, Transition},
     limit::WaitingRoom,
     outlier,
+    report::REPORT_HEADER,
     retry::RetryBudget,
 };
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
+    inquiry::Probing,
     pool::{Pool, Register},
     witness::{Fact, Watched},
 };
@@ -133,6 +136,10 @@ pub(crate) struct Upstream<S> {
     candidates: RefCell<Candidates>,
     rng: RefCell<Rng>,
     clock: Clock,
+    /// Who is to be asked how loaded it is, if the strategy asks for that.
+    pub(crate) probing: Option<Probing>,
+    /// Whether the balancer hears what answers say of their endpoint's load.
+    reads_reports: bool,
 }
 
 /// What a balancer's choice came to.
@@ -155,7 +162,15 @@ impl<S> Upstream<S> {
         clock: Clock,
         watched: Option<Watched>,
     ) -> Self {
+        let needs = config.balance.strategy.needs();
         Self {
+            probing: match needs {
+                Needs::Probes { path, timeout } => {
+                    Some(Probing::new(shared.sites.len(), path, timeout))
+                }
+                Needs::Nothing | Needs::Reports => None,
+            },
+            reads_reports: needs == Needs::Reports,
             budget: RefCell::new(RetryBudget::new(&config.retry, workers, clock.now())),
             pool: Pool::new(&shared, &config),
             balancer: RefCell::new(config.balance.build(&shared.endpoints)),
@@ -192,6 +207,11 @@ impl<S> Upstream<S> {
             if endpoints.list()[index as usize].try_begin() {
                 candidates.took(index);
                 balancer.on_start(index, now);
+                if let Some(probing) = &self.probing {
+                    while let Some(wanted) = balancer.next_probe() {
+                        probing.want(wanted);
+                    }
+                }
                 self.see(|| Fact::Taken(index));
                 return Pick::Taken(index);
             }
@@ -206,6 +226,27 @@ impl<S> Upstream<S> {
     /// How many endpoints besides `last` could be tried, and how many of them have room now.
     pub(crate) fn others(&self, tried: &[u32], last: u32) -> (usize, usize) {
         self.candidates.borrow().others(&self.shared.endpoints, tried, last)
+    }
+}
+
+impl<S> Upstream<S> {
+    /// The endpoint has answered, and may have said how loaded it is: tells the balancer, if it wants to know.
+    pub(crate) fn hear(&self, index: u32, head: &ResponseHead) {
+        if self.reads_reports
+            && let Some(report) = head.find(REPORT_HEADER.as_bytes()).and_then(LoadReport::parse)
+        {
+            self.balancer.borrow_mut().on_report(index, self.clock.now(), &report);
+        }
+    }
+
+    /// What has come of a probe.
+    pub(crate) fn probed(&self, index: u32, now: Instant, answer: Option<&LoadReport>) {
+        self.balancer.borrow_mut().on_probe(index, now, answer);
+    }
+
+    /// Whether what endpoints say of their load is for us alone.
+    pub(crate) fn hides_load(&self) -> bool {
+        self.reads_reports
     }
 }
 

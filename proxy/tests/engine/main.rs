@@ -12,6 +12,7 @@ mod forwarding;
 mod framing;
 mod health;
 mod hostile;
+mod inquiry;
 mod limits;
 mod redirect;
 mod retries;

@@ -268,18 +268,21 @@ impl Balancer for Prequal {
         let weight = self.weights.get(endpoint as usize).copied().unwrap_or(0);
         let Some(report) = answer.filter(|_| weight > 0) else { return };
         let load = f64::from(report.in_flight) / f64::from(weight);
-        self.rifs.add(load);
+        self.rifs.add(load, (now, endpoint));
         if self.pool.len() >= self.config.pool as usize {
             self.pool.remove(0);
         }
-        self.pool.push(Probe {
+        // What comes in the same moment comes in the order of the endpoints, whichever is read first.
+        let place = self.pool.partition_point(|probe| (probe.at, probe.endpoint) < (now, endpoint));
+        let probe = Probe {
             endpoint,
             rif: u64::from(report.in_flight),
             load,
             latency: nanos(report.latency),
             at: now,
             uses: self.uses,
-        });
+        };
+        self.pool.insert(place, probe);
     }
 }
 
@@ -396,19 +399,21 @@ fn uses(config: &Config, endpoints: usize) -> f64 {
 /// The latest RIFs by weight, in the order in which they came and in rising order.
 #[derive(Debug, Default)]
 struct Rifs {
-    latest: VecDeque<f64>,
+    latest: VecDeque<((Instant, u32), f64)>,
     sorted: Vec<f64>,
 }
 
 impl Rifs {
-    fn add(&mut self, rif: f64) {
+    /// Of an endpoint at this moment.
+    fn add(&mut self, rif: f64, when: (Instant, u32)) {
         if self.latest.len() == RIFS
-            && let Some(oldest) = self.latest.pop_front()
+            && let Some((_, oldest)) = self.latest.pop_front()
         {
             let place = self.sorted.partition_point(|other| *other < oldest);
             self.sorted.remove(place);
         }
-        self.latest.push_back(rif);
+        let later = self.latest.iter().rev().take_while(|(other, _)| *other > when).count();
+        self.latest.insert(self.latest.len() - later, (when, rif));
         let place = self.sorted.partition_point(|other| *other < rif);
         self.sorted.insert(place, rif);
     }
@@ -456,10 +461,12 @@ mod tests {
                 let mut there: Vec<u32> = prequal.pool.iter().map(|probe| probe.endpoint).collect();
                 there.sort_unstable();
                 prop_assert!(there.len() <= size as usize && there.is_sorted_by(|a, b| a < b));
-                // Only those that are candidates, and the latest last.
+                // Only those that are candidates, the oldest first.
+                let order = prequal.pool.is_sorted_by_key(|probe| (probe.at, probe.endpoint));
+                prop_assert!(order);
                 prop_assert!(!there.contains(&7) && there.iter().all(|endpoint| *endpoint < 30));
                 let is_candidate = answered && endpoint < 30 && endpoint != 7;
-                prop_assert_eq!(prequal.pool.last().is_some_and(|probe| probe.endpoint == endpoint), is_candidate);
+                prop_assert_eq!(there.contains(&endpoint), is_candidate);
             }
             prop_assert!(prequal.rifs.sorted.len() <= RIFS && prequal.rifs.sorted.is_sorted());
             for _ in 0..70 {
@@ -471,8 +478,8 @@ mod tests {
         #[test]
         fn the_quantile_is_that_of_the_latest(rifs in proptest::collection::vec(0_u32..20, 1..400), quantile in 0.0_f64..=1.0) {
             let mut all = Rifs::default();
-            for rif in &rifs {
-                all.add(f64::from(*rif));
+            for (nanos, rif) in (0..).zip(&rifs) {
+                all.add(f64::from(*rif), (Instant::from_nanos(nanos), 0));
             }
             let mut latest = rifs[rifs.len().saturating_sub(RIFS)..].to_vec();
             latest.sort_unstable();

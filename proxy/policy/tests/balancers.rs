@@ -142,7 +142,8 @@ fn with_replacement_an_endpoint_may_be_compared_with_itself_and_by_default_not()
     let endpoints = weighted(&[1; 5]);
     assert!(endpoints.list()[3].try_begin());
     for (replacement, expected) in [(false, 0.0), (true, 1.0 / 25.0)] {
-        let strategy = Balance::P2c(p2c::Config { choices: 2, replacement });
+        let strategy =
+            Balance::P2c(p2c::Config { choices: 2, replacement, ..p2c::Config::default() });
         let mut worker = Worker::new(&strategy, 0.5, 9);
         let picks = worker.picks(&endpoints, DRAWS as usize);
         let busy = picks.iter().filter(|&&pick| pick == 3).count() as f64;

@@ -221,3 +221,35 @@ fn failing_at_once_does_not_look_fast() {
         assert!(counts[2] == 0.0, "{strategy}: {counts:?}");
     }
 }
+
+/// Between two readings whoever looked idle gets everything; at the next one it does not.
+#[test]
+fn old_counts_are_believed_until_they_are_read_again() {
+    use std::sync::Arc;
+
+    use policy::{Candidates, Endpoint, Seed, balance::p2c, quantity::TimeSpan};
+
+    let strategy = Balance::P2c(p2c::Config {
+        choices: 4,
+        refresh: TimeSpan::secs(1),
+        ..p2c::Config::default()
+    });
+    let mut balancer = strategy.build();
+    let list = (0..4).map(|n| Arc::new(Endpoint::new(format!("e{n}"), 1, u32::MAX)));
+    let endpoints = Endpoints::new(list.collect());
+    for index in [0, 1, 3] {
+        assert!(endpoints.list()[index].try_begin());
+    }
+    let mut candidates = Candidates::new(0.5);
+    candidates.refresh(&endpoints);
+    let mut rng = Seed(1).rng();
+    let mut pick = |millis| {
+        let now = Instant::START + Duration::from_millis(millis);
+        let picked = balancer.pick(&candidates.view(&endpoints, &[], now), &mut rng);
+        let picked = picked.expect("there is room");
+        assert!(endpoints.list()[picked as usize].try_begin());
+        picked
+    };
+    assert_eq!([pick(0), pick(10), pick(999)], [2, 2, 2]);
+    assert_ne!(pick(1000), 2);
+}

@@ -194,7 +194,9 @@ mod tests {
 
     #[test]
     fn a_name_or_a_table_in_any_order() {
-        let p2c = |choices, replacement| Ok(Strategy::P2c(p2c::Config { choices, replacement }));
+        let p2c = |choices, replacement| {
+            Ok(Strategy::P2c(p2c::Config { choices, replacement, ..p2c::Config::default() }))
+        };
         assert_eq!(read(r#""p2c""#), p2c(2, false));
         assert_eq!(read(r#"{"strategy": "p2c"}"#), p2c(2, false));
         assert_eq!(read(r#"{"strategy": "p2c", "choices": 3}"#), p2c(3, false));
@@ -209,11 +211,11 @@ mod tests {
             (r#"{"strategy": "p2d"}"#, "unknown variant `p2d`, expected one of `round_robin`"),
             (
                 r#"{"strategy": "p2c", "choice": 3}"#,
-                "unknown field `choice`, expected `choices` or",
+                "unknown field `choice`, expected one of `choices`, ",
             ),
             (
                 r#"{"choice": 3, "strategy": "p2c"}"#,
-                "unknown field `choice`, expected `choices` or",
+                "unknown field `choice`, expected one of `choices`, ",
             ),
             (
                 r#"{"strategy": "random", "choices": 3}"#,
@@ -247,9 +249,12 @@ mod tests {
                 info.parameters.iter().map(|p| (p.name.to_owned(), p.default.to_owned())).collect();
             assert_eq!(written, documented, "{}", info.name);
         }
-        let three = Strategy::P2c(p2c::Config { choices: 3, replacement: false });
+        let three = Strategy::P2c(p2c::Config { choices: 3, ..p2c::Config::default() });
         let written = serde_json::to_string(&three).expect("a table");
-        assert_eq!(written, r#"{"strategy":"p2c","choices":3,"replacement":false}"#);
+        assert_eq!(
+            written,
+            r#"{"strategy":"p2c","choices":3,"replacement":false,"refresh":"0ns"}"#
+        );
         assert_eq!(read(&written), Ok(three));
     }
 
@@ -267,7 +272,7 @@ mod tests {
 
     #[test]
     fn impossible_parameters_are_named() {
-        let strategy = Strategy::P2c(p2c::Config { choices: 0, replacement: false });
+        let strategy = Strategy::P2c(p2c::Config { choices: 0, ..p2c::Config::default() });
         let config = BalanceConfig { strategy, ..BalanceConfig::default() };
         assert_eq!(config.problem().map(|(field, _)| field), Some("strategy.choices"));
         let config = BalanceConfig { panic_threshold: 1.5, ..BalanceConfig::default() };

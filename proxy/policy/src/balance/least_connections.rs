@@ -54,11 +54,15 @@ impl Balancer for LeastConnections {
 
 /// The least loaded of all candidates that may be taken; any of them when several are.
 pub(super) fn least_loaded(view: &View<'_>, rng: &mut Rng) -> Option<u32> {
+    least_by(view, rng, |index| view.endpoints[index as usize].load())
+}
+
+/// The same by what somebody knows of their loads.
+pub(super) fn least_by(view: &View<'_>, rng: &mut Rng, load: impl Fn(u32) -> Load) -> Option<u32> {
     let mut best: Option<(u32, Load)> = None;
     let mut tied = 0;
     for &index in view.ready.iter().filter(|&&index| view.may_take(index)) {
-        let Some(endpoint) = view.endpoints.get(index as usize) else { continue };
-        let load = endpoint.load();
+        let load = load(index);
         let order = best.map_or(Ordering::Less, |(_, least)| load.compare(least));
         match order {
             Ordering::Less => (best, tied) = (Some((index, load)), 1),

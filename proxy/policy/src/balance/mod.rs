@@ -40,6 +40,7 @@ pub mod rendezvous;
 pub mod ring;
 pub mod round_robin;
 pub mod slow_start;
+mod stale;
 mod tiered;
 pub mod weighted_by_load;
 

@@ -13,19 +13,20 @@
 //! 16 draws beyond `choices`. If these find any at all it is taken, and if none, the least loaded of all is.
 //! Where there are no more candidates than choices, all are compared.
 //!
-//! Parameters: `choices` (2, 1 to 16), `replacement` (false). Cost of a pick: constant, some random numbers and `choices`
+//! Parameters: `choices` (2, 1 to 16), `replacement` (false), `refresh` (0: how old the counts may be, see `stale`). Cost of a pick: constant, some random numbers and `choices`
 //! shared counters; a pass over all only where nearly all are full.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Balancer, ParameterInfo, Parameters, StrategyInfo, alias::Sampler,
-    least_connections::least_loaded,
+    Balancer, ParameterInfo, Parameters, StrategyInfo, alias::Sampler, least_connections::least_by,
+    stale::Readings,
 };
 use crate::{
     Rng,
     endpoint::{Load, View},
+    quantity::TimeSpan,
 };
 
 /// What `p2c` is.
@@ -38,6 +39,11 @@ pub const INFO: StrategyInfo = StrategyInfo {
             name: "replacement",
             default: "false",
             doc: "Whether an endpoint may be drawn more than once for a request.",
+        },
+        ParameterInfo {
+            name: "refresh",
+            default: "\"0ns\"",
+            doc: "How often the counts that are compared are read, as where endpoints are polled; 0: at each pick.",
         },
     ],
 };
@@ -61,11 +67,13 @@ pub struct Config {
     pub choices: u32,
     /// Whether an endpoint may be drawn more than once for a request.
     pub replacement: bool,
+    /// How often the counts that are compared are read; 0: at each pick.
+    pub refresh: TimeSpan,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { choices: 2, replacement: false }
+        Self { choices: 2, replacement: false, refresh: TimeSpan::millis(0) }
     }
 }
 
@@ -77,6 +85,7 @@ impl Parameters for Config {
             } else {
                 Draws::distinct(self.choices)
             },
+            readings: (!self.refresh.0.is_zero()).then(|| Readings::every(self.refresh.0)),
         })
     }
 
@@ -137,6 +146,7 @@ impl Draws {
 #[derive(Debug)]
 struct PowerOfChoices {
     draws: Draws,
+    readings: Option<Readings>,
 }
 
 impl Balancer for PowerOfChoices {
@@ -145,14 +155,20 @@ impl Balancer for PowerOfChoices {
     }
 
     fn pick(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<u32> {
+        if let Some(readings) = &mut self.readings {
+            readings.refresh(view);
+        }
+        let readings = self.readings.as_ref();
+        let live = |index: u32| view.endpoints[index as usize].load();
+        let load = |index: u32| readings.map_or_else(|| live(index), |old| old.load(index));
         let mut best: Option<(u32, Load)> = None;
         for &index in self.draws.draw(view, rng) {
-            let load = view.endpoints[index as usize].load();
+            let load = load(index);
             if best.is_none_or(|(_, least)| load.compare(least).is_lt()) {
                 best = Some((index, load));
             }
         }
-        best.map(|(index, _)| index).or_else(|| least_loaded(view, rng))
+        best.map(|(index, _)| index).or_else(|| least_by(view, rng, load))
     }
 }
 

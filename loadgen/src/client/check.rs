@@ -29,6 +29,8 @@ pub(crate) struct Answer {
     pub(crate) mismatch: Option<String>,
     /// Whether the connection may serve another request, as far as the answer says.
     pub(crate) keeps: bool,
+    /// Where a redirect that keeps the method leads.
+    pub(crate) location: Option<HeaderValue>,
     /// The cookie that the client is to keep.
     pub(crate) cookie: Option<HeaderValue>,
 }
@@ -84,6 +86,7 @@ pub(super) async fn receive(
         bytes,
         mismatch,
         keeps: !says_close(&head.headers),
+        location: head.headers.get(header::LOCATION).filter(|_| status == 307).cloned(),
         cookie: head.headers.get_all(header::SET_COOKIE).iter().next_back().cloned(),
     })
 }

@@ -19,6 +19,7 @@ use super::{
     check::{Answer, receive},
     cookies::Cookies,
     fault::Ending,
+    follow::{Place, Places},
     template::{Filled, Template},
     wire::Wire,
 };
@@ -63,6 +64,8 @@ pub(crate) struct Traffic {
     pub(crate) opened: Cell<u64>,
     /// Requests sent anew because their connection had just been closed.
     pub(crate) resent: Cell<u64>,
+    /// Connections to the endpoints that redirects lead to.
+    places: Places,
 }
 
 impl Connection {
@@ -88,15 +91,39 @@ impl Connection {
     }
 }
 
-/// Sends one request and reads its answer: on `connection` if it is still good, else on a fresh one that is put there.
-/// It is left there if it can serve another request.
+/// Sends one request and reads its answer; if that is a redirect to an endpoint, and `errand` follows, the endpoint's.
 pub(crate) async fn exchange<N: Net>(
     errand: Errand<'_, N>,
     connection: &mut Option<Connection>,
     traffic: &Traffic,
-    endpoint: impl FnOnce(&[u8]) -> Option<usize>,
+    endpoint: impl Fn(&[u8]) -> Option<usize>,
 ) -> Ending {
-    let Errand { net, address, template, planned, trace, cookies, bytes_out } = errand;
+    let ending = send(&errand, None, connection, traffic, &endpoint).await;
+    let location = match &ending {
+        Ending::Answered(answer) if errand.template.follows() => answer.location.as_ref(),
+        _ => None,
+    };
+    let Some(place) = location.and_then(Place::read) else { return ending };
+    let mut direct = traffic.places.take(place.address);
+    // Boxed: rare, and as large again as what has gone before.
+    let ending = Box::pin(send(&errand, Some(&place), &mut direct, traffic, &endpoint)).await;
+    if let Some(direct) = direct {
+        traffic.places.give(place.address, direct);
+    }
+    ending
+}
+
+/// Sends one request and reads its answer: on `connection` if it is still good, else on a fresh one that is put there.
+/// It is left there if it can serve another request. `place` is where a redirect has led.
+async fn send<N: Net>(
+    errand: &Errand<'_, N>,
+    place: Option<&Place>,
+    connection: &mut Option<Connection>,
+    traffic: &Traffic,
+    endpoint: &impl Fn(&[u8]) -> Option<usize>,
+) -> Ending {
+    let Errand { net, template, planned, trace, cookies, bytes_out, .. } = *errand;
+    let address = place.map_or(errand.address, |place| place.address);
     if let Some(kept) = connection
         && kept.sender.ready().await.is_err()
     {
@@ -116,6 +143,9 @@ pub(crate) async fn exchange<N: Net>(
         let open = connection.insert(open);
         let Filled { mut request, body, sent, is_idempotent, expected } =
             template.fill(planned, trace);
+        if let Some(place) = place {
+            place.turn(&mut request);
+        }
         let from: Instant = net.clock().now();
         cookies.attach(planned.client, from, request.headers_mut());
         let before = open.received.get();

@@ -9,6 +9,7 @@ mod check;
 mod connection;
 mod cookies;
 mod fault;
+mod follow;
 mod pool;
 mod template;
 mod text;

@@ -151,6 +151,11 @@ impl Template {
         Filled { request, body: size, sent, is_idempotent, expected }
     }
 
+    /// Whether it goes where a redirect leads: a request to a system of ours does.
+    pub(crate) fn follows(&self) -> bool {
+        self.told.work
+    }
+
     /// Whether an answer with this status is as it should be.
     pub(crate) fn expects(&self, status: u16) -> bool {
         if self.expect.is_empty() {

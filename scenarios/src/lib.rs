@@ -19,6 +19,7 @@ pub mod load;
 pub mod model;
 pub mod outcome;
 pub mod panics;
+pub mod redirect;
 pub mod reload;
 pub mod run;
 pub mod sim;

@@ -22,6 +22,7 @@ use crate::{
     interrupt::Interrupt,
     language::Scenario,
     outcome::{Outcome, Validity, Watcher, what_the_load_saw},
+    redirect::with_secret,
 };
 
 mod backends;
@@ -49,6 +50,7 @@ pub fn run(
     interrupt: &Interrupt,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, String> {
+    let scenario = &*with_secret(scenario, seed);
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()

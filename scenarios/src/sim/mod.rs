@@ -30,6 +30,7 @@ use crate::{
     language::{Action, Scenario},
     outcome::{Outcome, Validity, Watcher, what_the_load_saw},
     panics,
+    redirect::with_secret,
 };
 
 mod backends;
@@ -106,6 +107,7 @@ pub fn run(
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, String> {
     let panics = panics::watch();
+    let scenario = &*with_secret(scenario, seed);
     let seed = Seed(seed);
     let no_network = |error| format!("no network: {error}");
     let outcome = match network {

@@ -138,6 +138,11 @@ impl Check<'_> {
             let message = format!("`{name}` {}", problem.message);
             self.problems.push(current.problem(&path, message));
         }
+        if changed.mode != scenario.proxy.mode {
+            let message = "a proxy's mode cannot change while it runs";
+            let help = "endpoints let in only whom the proxy redirects, or everybody, from the start on";
+            self.problems.push(current.problem("proxy.mode", message).help(help));
+        }
         if changed.endpoints != scenario.proxy.endpoints {
             let message = "a scenario's endpoints are its backends";
             let help = "use the events `add` and `remove`";

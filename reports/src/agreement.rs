@@ -8,8 +8,10 @@
 //! `live` and the clock with `model`; else `live`. The bounds allow for what is known to differ. Balancers draw in another
 //! order in each world, so that all figures are off by what chance does to a run of ordinary length: a part. A latency may
 //! also be off by a little time that one world alone spends: on real sockets each request waits for processors and for
-//! timers with a tick of a millisecond; between the two worlds in virtual time there is next to nothing of that.
+//! timers with a tick of a millisecond; between the two worlds in virtual time there is next to nothing of that. And in a run of
+//! few requests chance does more: where that is more than the bound allows ([`crate::chance`]), the bound is that.
 
+use crate::chance;
 use crate::format;
 use crate::headline::NONE;
 use crate::metrics::Unit;
@@ -90,6 +92,73 @@ impl Bound {
             Bound::PartOrTime(part, ms) => format!("{} % or {}", percent(part), format::time(ms)),
             Bound::Points(points) => format!("{points} points"),
             Bound::OfRequests(part) => format!("{} % of requests", percent(part)),
+        }
+    }
+}
+
+/// How far chance alone may carry a figure of two runs as short as these.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Chance {
+    /// Nobody knows, or not at all.
+    None,
+    /// So much of a ratio, up or down.
+    Ratio(f64),
+    /// So many requests, up or down.
+    Requests(f64),
+    /// Between these times, in milliseconds.
+    Times(f64, f64),
+}
+
+impl Chance {
+    fn of(figure: &Figure, reference: &Run, other: &Run) -> Self {
+        let read = |run: &Run, metric: &str| run.measurement.metrics.get(metric);
+        let both = |metric: &str| Some((read(reference, metric)?, read(other, metric)?));
+        let Some(requests) = both("requests") else { return Chance::None };
+        match (figure.metric, figure.live) {
+            ("latency.p50" | "latency.p99", _) => {
+                let quantile = if figure.metric == "latency.p50" { 0.5 } else { 0.99 };
+                let timed = other.measurement.response.count();
+                chance::of_quantile(&reference.measurement.response, quantile, timed)
+                    .map_or(Chance::None, |(low, high)| Chance::Times(low, high))
+            }
+            (metric, Bound::Points(_)) => both(metric)
+                .map_or(Chance::None, |shares| Chance::Ratio(chance::of_shares(shares, requests))),
+            // A request may be tried again several times, so retries are no share.
+            (metric, Bound::OfRequests(_)) if metric != "retries" => {
+                both(metric).map_or(Chance::None, |counts| {
+                    let shares = (counts.0 / requests.0, counts.1 / requests.1);
+                    Chance::Requests(requests.0 * chance::of_shares(shares, requests))
+                })
+            }
+            _ => Chance::None,
+        }
+    }
+
+    fn allows(self, wanted: f64, value: f64) -> bool {
+        match self {
+            Chance::None => false,
+            Chance::Ratio(off) | Chance::Requests(off) => (value - wanted).abs() <= off,
+            Chance::Times(low, high) => (low..=high).contains(&value),
+        }
+    }
+
+    /// In words, if it allows more than the bound does.
+    fn words(self, wanted: f64, bound: Bound, requests: f64) -> Option<String> {
+        match (self, bound) {
+            (Chance::Ratio(off), Bound::Points(points)) if 100.0 * off > points => {
+                Some(format!("by chance {}", format::significant(100.0 * off, 2)))
+            }
+            (Chance::Requests(off), Bound::OfRequests(part)) if off > part * requests => {
+                let percent = 100.0 * off / requests;
+                Some(format!("by chance {} %", format::significant(percent, 2)))
+            }
+            (Chance::Times(low, high), Bound::PartOrTime(part, ms)) => {
+                let most = (part * wanted).max(ms);
+                let is_more = high - wanted > most || wanted - low > most;
+                is_more
+                    .then(|| format!("by chance {} to {}", format::time(low), format::time(high)))
+            }
+            _ => None,
         }
     }
 }
@@ -201,21 +270,39 @@ fn row(reference: &Run, others: &[&Run], figure: &Figure) -> Option<Row> {
         _ => virtual_time,
     };
     let cells = others.iter().map(|run| {
-        let value = read(run);
+        let (value, bound) = (read(run), bound(run.world));
+        let mut words = bound.words();
         let (difference, standing) = match (read(reference), value) {
-            (Some(wanted), Some(value)) => compare(wanted, value, bound(run.world), requests),
+            (Some(wanted), Some(value)) => {
+                let chance = Chance::of(figure, reference, run);
+                if let Some(more) = chance.words(wanted, bound, requests) {
+                    words = format!("{words}, {more}");
+                }
+                let (difference, standing) = compare(wanted, value, bound, requests);
+                let by_chance = standing == Standing::Apart && chance.allows(wanted, value);
+                (difference, if by_chance { Standing::Within } else { standing })
+            }
             _ => (NONE.to_owned(), Standing::Unknown),
         };
-        Cell { value: show(value), difference, bound: bound(run.world).words(), standing }
+        Cell { value: show(value), difference, bound: words, standing }
     });
-    let cells = cells.collect();
+    let cells: Vec<Cell> = cells.collect();
     // Live comes last.
     let bounds: Vec<Bound> = others.iter().map(|run| bound(run.world)).collect();
-    let words = match &bounds[..] {
-        [first, .., last] if first != last => {
-            format!("{}, {} {}", first.words(), World::Live, last.words())
+    let words = match (&cells[..], &bounds[..]) {
+        ([first, rest @ ..], _) if rest.iter().all(|cell| cell.bound == first.bound) => {
+            first.bound.clone()
         }
-        bounds => bounds.first().map_or(String::new(), |bound| bound.words()),
+        (_, [first, .., last]) => {
+            let stated = if first == last {
+                first.words()
+            } else {
+                format!("{}, {} {}", first.words(), World::Live, last.words())
+            };
+            let is_chance = cells.iter().zip(&bounds).any(|(cell, of)| cell.bound != of.words());
+            if is_chance { format!("{stated}, or chance") } else { stated }
+        }
+        _ => String::new(),
     };
     Some(Row { figure: title, reference: show(read(reference)), cells, bound: words })
 }
@@ -381,6 +468,35 @@ mod tests {
         let shown: Vec<String> =
             [0.0, 0.049, -0.3, 3.24, -12.345, 250.0].map(|value| signed(value, "%")).into();
         assert_eq!(shown, ["0 %", "0 %", "−0.3 %", "+3.2 %", "−12 %", "+250 %"]);
+    }
+
+    #[test]
+    fn what_chance_does_is_no_difference() {
+        // As in an overload that serves a third: 60 of 4,000 requests are within three errors, and 150 are not.
+        let run = |ok: f64| {
+            let mut run = crate::run::tests::run();
+            run.measurement.metrics.insert("requests", 4000.0, Unit::Count);
+            run.measurement.metrics.insert("success_ratio", ok / 4000.0, Unit::Ratio);
+            run.measurement.metrics.insert("refused", 4000.0 - ok, Unit::Count);
+            run
+        };
+        let standings = |ok: f64| {
+            let (mut reference, mut other) = (run(1300.0), run(ok));
+            (reference.world, other.world) = (World::Sim, World::Model);
+            let agreement = hold_together(vec![&reference, &other]);
+            let rows = agreement.rows.into_iter();
+            let cells = rows.filter(|row| ["success", "refused"].contains(&row.figure));
+            let cells: Vec<(Standing, String)> =
+                cells.map(|row| (row.cells[0].standing, row.bound)).collect();
+            cells
+        };
+        let near = standings(1360.0);
+        assert_eq!(near[0], (Standing::Within, "0.5 points, by chance 3.2".to_owned()));
+        assert_eq!(near[1], (Standing::Within, "0.5 % of requests, by chance 3.2 %".to_owned()));
+        let far: Vec<Standing> = standings(1450.0).into_iter().map(|cell| cell.0).collect();
+        assert_eq!(far, [Standing::Apart, Standing::Apart]);
+        // Of a success that is whole nothing is chance.
+        assert_eq!(Chance::Ratio(0.0).words(1.0, Bound::Points(0.5), 4000.0), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 pub mod agreement;
 pub mod catalogue;
+pub mod chance;
 pub mod compare;
 pub mod csv;
 pub mod diff;

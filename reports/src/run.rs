@@ -293,3 +293,33 @@ impl Suite {
         runs
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A run of which nothing is known.
+    pub(crate) fn run() -> Run {
+        Run {
+            place: 0,
+            scenario: "ci/steady".to_owned(),
+            description: String::new(),
+            path: String::new(),
+            world: World::Sim,
+            variant: Vec::new(),
+            seed: 7,
+            duration: Duration::from_secs(1),
+            warmup: Duration::ZERO,
+            command: String::new(),
+            verdict: Verdict::Pass,
+            notes: Vec::new(),
+            thresholds: Vec::new(),
+            invariants: Vec::new(),
+            measurement: Measurement::empty(),
+            events: Vec::new(),
+            phases: Vec::new(),
+            configuration: String::new(),
+            configuration_hash: String::new(),
+        }
+    }
+}

@@ -12,12 +12,16 @@ use std::{
 
 use assert_cmd::cargo::cargo_bin;
 
+const SEVERAL_PROXIES: [&str; 2] =
+    ["../tests/worlds/proxies.toml", "../tests/worlds/some-proxies.toml"];
+
 /// A report's files, without the one in which two runs of a seed may differ.
 fn report(world: &str, jobs: &str, seed: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     let directory = tempfile::tempdir().expect("a directory");
     let mut command = Command::new(cargo_bin("windtunnel"));
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    command.args(["run", "suites/ci", "--world", world, "--jobs", jobs, "--seed", seed]);
+    command.args(["run", "suites/ci"]).args(SEVERAL_PROXIES);
+    command.args(["--world", world, "--jobs", jobs, "--seed", seed]);
     command.arg("--out").arg(directory.path());
     let output = command.output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stderr);

@@ -67,6 +67,22 @@ fn runs_that_go_on_at_once_share_the_memory() {
 }
 
 #[test]
+fn what_each_proxy_keeps_of_each_endpoint_counts() {
+    let views = |proxies: u32| {
+        scenario(&format!(
+            "duration = \"60s\"\nproxies = {proxies}\nworlds = [\"model\"]\n[backends.web]\ncount = 1000\n[load.browse]\nusers = 1\n"
+        ))
+    };
+    let fits = |proxies| refusal(&views(proxies), World::Model, jobs(1), Some(GIB)).is_none();
+    assert!(fits(1) && fits(500) && !fits(1000));
+    let why = refusal(&views(1000), World::Model, jobs(1), Some(GIB)).expect("too many");
+    assert!(why.contains("for 1,000 proxies, 1,004 KiB each (`proxies`); write at most "), "{why}");
+    let most = why.split("at most ").nth(1).and_then(|rest| rest.split(' ').next());
+    let most = most.and_then(|number| number.parse().ok()).expect("a number");
+    assert!(fits(most), "{why}");
+}
+
+#[test]
 fn where_nobody_knows_nothing_is_refused() {
     let many = loaded("users = 1000000");
     assert!(WORLDS.iter().all(|world| refusal(&many, *world, jobs(9), None).is_none()));

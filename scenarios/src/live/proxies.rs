@@ -95,7 +95,9 @@ impl Proxies {
             leaving.extend(one.present.take());
             one.rise = Some(Rise { at, tries: REBIND.0 });
         }
-        leaving.into_iter().for_each(|proxy| self.drain(proxy));
+        for proxy in leaving {
+            self.drain(proxy);
+        }
     }
 
     fn drain(&mut self, proxy: Proxy) {
@@ -143,7 +145,9 @@ impl Proxies {
     pub(super) fn stop(mut self, limit: Duration) -> bool {
         let leaving: Vec<Proxy> =
             self.all.iter_mut().filter_map(|one| one.present.take()).collect();
-        leaving.into_iter().for_each(|proxy| self.drain(proxy));
+        for proxy in leaving {
+            self.drain(proxy);
+        }
         let deadline = self.clock.now() + limit;
         let ended = |drained: &mpsc::Receiver<()>| {
             let left = deadline.since(self.clock.now());

@@ -149,12 +149,13 @@ pub fn run(
 fn too_many_hosts(scenario: &Scenario, machines: usize) -> Option<String> {
     let (proxies, loads) = (scenario.proxies as usize, scenario.load.len());
     let most = machines - TurmoilSettings::SHARED;
-    let hosts = proxies + loads + scenario.all_endpoints().len();
+    let endpoints = scenario.all_endpoints().len();
+    let hosts = proxies + loads + endpoints;
     (proxies > 1 && hosts > machines && proxies + loads > most).then(|| {
         format!(
-            "`proxies`: turmoil's network has {machines} machines, and {proxies} proxies, the clients of {loads} loads and \
-             all endpoints are {hosts} hosts; there may be {machines} in all, or {most} proxies and loads: take fewer, or \
-             run it on `--network memory`"
+            "`proxies`: turmoil's network has room for {machines} hosts, or for {most} proxies and loads and any number of \
+             endpoints; here are {hosts} hosts: {proxies} proxies, {loads} of clients, {endpoints} endpoints; take fewer, or run \
+             it on `--network memory`"
         )
     })
 }

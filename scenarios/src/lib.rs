@@ -23,3 +23,4 @@ pub mod redirect;
 pub mod reload;
 pub mod run;
 pub mod sim;
+pub mod wanted;

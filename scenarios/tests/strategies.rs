@@ -58,6 +58,8 @@ fn a_slow_endpoint_is_found_by_those_who_look() {
         "peak_ewma",
         "least_time",
         "join_idle_queue",
+        "prequal",
+        "c3",
     ];
     let text = scenario(8, "5s", "slow = { endpoint = \"web-3\", factor = 20.0 }", &strategies);
     for world in WORLDS {
@@ -65,13 +67,33 @@ fn a_slow_endpoint_is_found_by_those_who_look() {
         assert_eq!(runs.len(), strategies.len());
         let p99 = |strategy: &str| runs[strategy]["latency_p99_ms"];
         let blind = p99("round_robin").min(p99("random"));
-        for counting in ["least_connections", "p2c", "least_request", "join_idle_queue"] {
+        for counting in
+            ["least_connections", "p2c", "least_request", "join_idle_queue", "prequal", "c3"]
+        {
             assert!(p99(counting) < blind / 5.0, "{world}: {counting} {}", p99(counting));
         }
         for measuring in ["peak_ewma", "least_time"] {
             let best = p99("p2c").min(p99("least_request")).min(p99("join_idle_queue"));
             assert!(p99(measuring) < best / 1.3, "{world}: {measuring} {}", p99(measuring));
         }
+    }
+}
+
+/// Whoever goes by what endpoints say of their load finds the slow one, too, without any setting of the backends: where a strategy wants to
+/// know, they say it.
+#[test]
+fn what_endpoints_say_of_their_load_beats_turns() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/suites/compare/slow-endpoint.toml");
+    let text = fs::read_to_string(path).expect("it is there");
+    let (text, _) = text.split_once("[thresholds]").expect("it has some, which round_robin misses");
+    let strategies = ["round_robin", "weighted_by_load", "prequal", "c3"];
+    let matrix = format!(
+        "[thresholds]\nrequests = \">= 1\"\n[matrix]\n\"proxy.balance.strategy\" = {strategies:?}\n"
+    );
+    let runs = run("model", &format!("{text}{matrix}"));
+    let p99 = |strategy: &str| runs[strategy]["latency_p99_ms"];
+    for strategy in &strategies[1..] {
+        assert!(p99(strategy) < p99("round_robin") / 5.0, "{strategy}: {}", p99(strategy));
     }
 }
 

@@ -17,7 +17,11 @@ use policy::{
     distribution::{Distribution, whole},
 };
 
-use super::{probe::Probe, request::Try};
+use super::{
+    inquiry::{Inquiry, Metered},
+    probe::Probe,
+    request::Try,
+};
 
 /// Bytes of the answers that the backend makes up.
 pub(super) const FAILURE: u64 = "this endpoint fails because it was told to\n".len() as u64;
@@ -31,6 +35,8 @@ pub(super) enum Owner {
     Request(Try),
     /// A health check.
     Probe(Probe),
+    /// A load probe; never a job's.
+    Inquiry(Inquiry),
 }
 
 /// The answer instead of service.
@@ -73,6 +79,8 @@ pub(super) struct Backend {
     pub(super) seed: Seed,
     unnumbered: u64,
     health_checks: u64,
+    /// How loaded it is, if anybody wants to know.
+    pub(super) metered: Option<Box<Metered>>,
 }
 
 /// What goes wrong with a request by chance.
@@ -114,7 +122,13 @@ impl Backend {
             seed: seed.child(name),
             unnumbered: 0,
             health_checks: 0,
+            metered: None,
         }
+    }
+
+    /// The same with a meter, for those who want to know how loaded it is.
+    pub(super) fn metered(self) -> Self {
+        Self { metered: Some(Box::new(Metered::new(self.config.workers))), ..self }
     }
 
     /// The same with what is made of its station.

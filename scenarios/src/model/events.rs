@@ -175,6 +175,7 @@ impl World<'_> {
             match owner {
                 Owner::Request(attempt) => self.endpoint_is_asked(endpoint, attempt),
                 Owner::Probe(probe) => self.endpoint_is_asked_for_health(endpoint, probe),
+                Owner::Inquiry(inquiry) => self.endpoint_goes_on_with_load(endpoint, inquiry),
             }
         }
     }
@@ -212,6 +213,13 @@ impl World<'_> {
                 ended += setup.pools[index].bury(life);
             }
         }
+        for place in 0..self.proxies[proxy as usize].setups.len() {
+            let number = self.proxies[proxy as usize].setups[place];
+            let endpoints = &self.setups[number as usize].endpoints;
+            if let Some(index) = endpoints.iter().position(|&each| each == endpoint) {
+                self.bury_inquiries(number, index as u32, life);
+            }
+        }
         let requests = &self.requests;
         let under_way = requests.at_endpoints();
         let lost = under_way.filter(|(_, request)| {
@@ -238,7 +246,13 @@ impl World<'_> {
 
 /// Whether a message opens a connection.
 pub(super) fn is_dial(message: Message) -> bool {
-    matches!(message, Message::ClientDial(_) | Message::Dial(_) | Message::ProbeDial(_))
+    matches!(
+        message,
+        Message::ClientDial(_)
+            | Message::Dial(_)
+            | Message::ProbeDial(_)
+            | Message::LoadDial(_)
+    )
 }
 
 /// Which way a message goes.
@@ -251,7 +265,9 @@ pub(super) fn direction_of(message: Message) -> Direction {
         | Message::Request(_)
         | Message::Cancel(_)
         | Message::ProbeDial(_)
-        | Message::ProbeAsk(_) => Direction::Up,
+        | Message::ProbeAsk(_)
+        | Message::LoadDial(_)
+        | Message::LoadAsk(_) => Direction::Up,
         Message::ClientAccepted(_)
         | Message::Answer(_)
         | Message::Broken(_)
@@ -262,6 +278,8 @@ pub(super) fn direction_of(message: Message) -> Direction {
         | Message::Head(_)
         | Message::Dead(_)
         | Message::ProbeAnswer(..)
-        | Message::ProbeAccepted(_) => Direction::Down,
+        | Message::ProbeAccepted(_)
+        | Message::LoadAccepted(..)
+        | Message::LoadAnswer(_) => Direction::Down,
     }
 }

@@ -11,7 +11,7 @@
 //! process refuses or resets, a cut link holds everything up.
 //!
 //! Reading order: `world` is the loop; `clients` → `path` (with `queue`) → `serve` is a request on its way, over `link`s; `proxies` are
-//! who decides, `setup` holds the decisions, `backend` the stations; `probe` and `events` are what happens besides; `agenda`,
+//! who decides, `setup` holds the decisions, `backend` the stations; `probe`, `inquiry` and `events` are what happens besides; `agenda`,
 //! `ahead`, `behind`, `lane` and `request` are the
 //! machinery that makes it fast; `tally` is what is told at the end.
 
@@ -27,6 +27,7 @@ use crate::{
     fleet::Member,
     invariants::{End, Invariants},
     language::{Scenario, world as language_world},
+    wanted::Wanted,
 };
 
 mod agenda;
@@ -36,6 +37,7 @@ mod behind;
 mod clients;
 mod events;
 mod facts;
+mod inquiry;
 mod lane;
 mod letter;
 mod link;
@@ -204,6 +206,7 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         })
         .collect();
     let names = scenario.all_endpoints();
+    let wanted = Wanted::of(scenario);
     let backend_seed = seed.child("backends");
     let backends: Vec<Backend> = (0_u32..)
         .zip(&names)
@@ -211,7 +214,9 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
             let (group, _) = name.rsplit_once('-')?;
             let source = source(&mut agenda, Source::Station(index));
             let backend = scenario.backends.get(group)?;
-            Some(Backend::new(name, backend, backend_seed, source).with_station(parts.station))
+            let backend = Backend::new(name, backend, backend_seed, source);
+            let backend = if wanted.is_nothing() { backend } else { backend.metered() };
+            Some(backend.with_station(parts.station))
         })
         .collect();
     let stride = clients.len() as u32 + names.len() as u32;
@@ -263,6 +268,8 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         links,
         stride,
         setups: Vec::new(),
+        reporting: wanted.reports,
+        reports: Vec::new(),
         proxies: Member::all(scenario).map(|member| Proxy::new(member, seed)).collect(),
         rung: false,
         recorder: Behind::new(Recorder::new(recorder)),

@@ -59,12 +59,18 @@ impl World<'_> {
                 return self.wait_in_line(slot);
             }
             let setup = &mut self.setups[request.setup as usize];
+            let number = request.setup;
             match setup.pick(&request.tried, self.now, request.key) {
                 Pick::AllFull => return self.wait_in_line(slot),
                 Pick::None => return self.nobody(slot),
-                Pick::Taken(index) if self.leased(slot, index) => return,
-                // There is no connection to be had at that one.
-                Pick::Taken(_) => {}
+                Pick::Taken(index) => {
+                    let leased = self.leased(slot, index);
+                    self.inquire(number);
+                    if leased {
+                        return;
+                    }
+                    // There is no connection to be had at that one.
+                }
             }
         }
     }
@@ -242,6 +248,9 @@ impl World<'_> {
     /// An answer has come, whole, or its last byte.
     pub(super) fn responded(&mut self, attempt: Try, status: u16) {
         let Some(slot) = self.requests.find_try(attempt) else { return };
+        if self.reporting && self.requests[slot].stage != Stage::Streaming {
+            self.hear_load(slot);
+        }
         let failure = Failure::Status(status);
         let is_failure = {
             let request = &self.requests[slot];
@@ -268,6 +277,9 @@ impl World<'_> {
     /// The head of an answer has come, whose body will take its time.
     pub(super) fn streams(&mut self, attempt: Try, endpoint: u32) {
         let Some(slot) = self.requests.find_try(attempt) else { return };
+        if self.reporting {
+            self.hear_load(slot);
+        }
         let request = &mut self.requests[slot];
         (request.stage, request.status) = (Stage::Streaming, 200);
         let idle = self.setups[request.setup as usize].config.timeouts.stream_idle.0;

@@ -144,7 +144,9 @@ impl World<'_> {
             }
             Pick::Taken(index) => {
                 self.leave_line(slot);
-                if !self.leased(slot, index) {
+                let leased = self.leased(slot, index);
+                self.inquire(number);
+                if !leased {
                     self.reach(slot);
                 }
             }

@@ -62,6 +62,7 @@ impl World<'_> {
         let proxy = match owner {
             Owner::Request(Try { slot, .. }) => u32::from(self.requests[slot].proxy),
             Owner::Probe(probe) => self.proxy_of(probe.setup),
+            Owner::Inquiry(inquiry) => self.proxy_of(inquiry.setup),
         };
         self.link_to(proxy, endpoint)
     }
@@ -84,6 +85,7 @@ impl World<'_> {
                 let asked = &self.setups[probe.setup as usize].config.health.path;
                 Some(Wish { is_health_check: asked == path, ..Wish::default() })
             }
+            Owner::Inquiry(_) => None,
         }
     }
 
@@ -109,6 +111,7 @@ impl World<'_> {
             && draws.stream("fail").chance(how.probability)
         {
             backend.hits.fail += 1;
+            backend.note_failed(self.now);
             let bytes = backend.failure_size(how.status, wish.size, draws);
             return self.answer(endpoint, owner, how.status, bytes);
         }
@@ -117,14 +120,17 @@ impl World<'_> {
             Misfortune::Nothing => {}
             Misfortune::Delay(more) => work = work.saturating_add(more),
             Misfortune::Status(status) => {
+                backend.note_failed(self.now);
                 let bytes = backend.failure_size(status, wish.size, draws);
                 return self.answer(endpoint, owner, status, bytes);
             }
             Misfortune::Reset => {
+                backend.note_failed(self.now);
                 let link = self.link_back(endpoint, owner);
                 let message = match owner {
                     Owner::Request(attempt) => Message::Closed(attempt),
                     Owner::Probe(probe) => Message::ProbeAnswer(probe, 0),
+                    Owner::Inquiry(inquiry) => Message::LoadAnswer(inquiry),
                 };
                 return self.send(link, Direction::Down, message);
             }
@@ -141,11 +147,14 @@ impl World<'_> {
         } else {
             backend.size(wish.size, draws)
         };
+        let arrival = backend.arrived(self.now);
         let Ok(job) = backend.station.submit(self.now, work) else {
+            backend.note_failed(self.now);
             return self.answer(endpoint, owner, 503, FULL);
         };
         backend.hits.slow += u64::from(backend.is_slow());
         backend.own(job, owner);
+        backend.note_arrival(job.index(), arrival);
         if let Owner::Request(attempt) = owner {
             self.requests[attempt.slot].job = Some(job);
             self.requests[attempt.slot].bytes = bytes;
@@ -168,11 +177,15 @@ impl World<'_> {
             Owner::Probe(probe) => {
                 self.send(link, Direction::Down, Message::ProbeAnswer(probe, status));
             }
+            Owner::Inquiry(_) => {}
             Owner::Request(attempt) => {
                 if let Some(slot) = self.requests.find_try(attempt) {
                     let request = &mut self.requests[slot];
                     if request.kind == Kind::Head || matches!(status, 204 | 304) {
                         request.bytes = 0;
+                    }
+                    if self.reporting {
+                        self.say_load(endpoint, slot);
                     }
                     if self.links[link as usize].is_instant() {
                         return self.responded(attempt, status);
@@ -191,6 +204,9 @@ impl World<'_> {
             let backend = &mut self.backends[endpoint as usize];
             let done = backend.station.complete(now);
             let owner = done.and_then(|done| backend.owner(done.job));
+            if let Some(done) = done {
+                backend.note_served(now, done.job.index());
+            }
             next = backend.station.next_completion();
             if let Some(owner) = owner {
                 self.respond(endpoint, owner, 200);
@@ -215,6 +231,9 @@ impl World<'_> {
                 self.backends[endpoint as usize].owner(job)
             {
                 let link = self.link_back(endpoint, owner);
+                if self.reporting && self.requests.find_try(attempt).is_some() {
+                    self.say_load(endpoint, attempt.slot);
+                }
                 self.send(link, Direction::Down, Message::Head(attempt));
             }
         }

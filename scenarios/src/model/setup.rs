@@ -12,8 +12,8 @@ use std::{
 
 use backend_sim::BackendConfig;
 use policy::{
-    Instant, Rng, Seed,
-    balance::{self, Balancer},
+    Instant, LoadReport, Rng, Seed,
+    balance::{self, Balancer, Needs},
     endpoint::{Candidates, Outcome},
     health::HealthState,
     outlier::{self, Ejection},
@@ -24,7 +24,7 @@ use proxy::{
     engine::UpstreamShared,
 };
 
-use super::{lane::Lane, request::Ref};
+use super::{inquiry::Inquiries, lane::Lane, request::Ref};
 
 /// Decides like the proxy's only worker.
 #[derive(Debug)]
@@ -46,6 +46,9 @@ pub(super) struct Setup {
     pub(super) response: Lane,
     pub(super) queue: Lane,
     pub(super) health: Vec<Check>,
+    /// Its load probes, if its strategy wants any; and whether it reads load reports.
+    pub(super) inquiries: Option<Box<Inquiries>>,
+    reads_reports: bool,
     balancer: Box<dyn Balancer>,
     candidates: Candidates,
     rng: Rng,
@@ -177,6 +180,7 @@ impl Setup {
                 stamp: 0,
             }
         });
+        let needs = config.balance.strategy.needs();
         Self {
             proxy,
             endpoints: config.endpoints.iter().map(global).collect(),
@@ -189,6 +193,13 @@ impl Setup {
             response: Lane::new(source()),
             queue: Lane::new(source()),
             health: health.collect(),
+            inquiries: match needs {
+                Needs::Probes { timeout, .. } => {
+                    Some(Box::new(Inquiries::new(config.endpoints.len(), timeout)))
+                }
+                Needs::Nothing | Needs::Reports => None,
+            },
+            reads_reports: needs == Needs::Reports,
             balancer: config.balance.build(&shared.endpoints),
             candidates: Candidates::by(&config.balance),
             rng: seed.stream("balance"),
@@ -215,6 +226,9 @@ impl Setup {
         {
             self.candidates.took(index);
             self.balancer.on_start(index, now);
+            if let Some(inquiries) = &mut self.inquiries {
+                inquiries.wanted.extend(std::iter::from_fn(|| self.balancer.next_probe()));
+            }
             return Pick::Taken(index);
         }
         if view.ready.iter().any(|index| !tried.contains(index)) {
@@ -222,6 +236,18 @@ impl Setup {
         } else {
             Pick::None
         }
+    }
+
+    /// The balancer hears how loaded an endpoint is, if it wants to know.
+    pub(super) fn hear(&mut self, index: u32, now: Instant, report: &LoadReport) {
+        if self.reads_reports {
+            self.balancer.on_report(index, now, report);
+        }
+    }
+
+    /// What has come of a load probe.
+    pub(super) fn probed(&mut self, index: u32, now: Instant, answer: Option<&LoadReport>) {
+        self.balancer.on_probe(index, now, answer);
     }
 
     /// How many endpoints besides `last` could be tried, and how many of them have room now.

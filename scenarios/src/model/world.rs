@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use backend_sim::station::JobId;
-use policy::Instant;
+use policy::{Instant, LoadReport};
 
 use super::{
     Beat,
@@ -17,6 +17,7 @@ use super::{
     behind::Behind,
     clients::{Clients, Ending},
     events::{direction_of, is_dial},
+    inquiry::{End, Inquiry},
     link::{Direction, Link, Way},
     parts::Parts,
     probe::Probe,
@@ -72,6 +73,14 @@ pub(super) enum Message {
     ProbeAsk(Probe),
     /// It is answered so; 0 for refused or broken.
     ProbeAnswer(Probe, u16),
+    /// A load probe opens a connection.
+    LoadDial(Inquiry),
+    /// The endpoint, in this life, has accepted it.
+    LoadAccepted(Inquiry, u32),
+    /// A load probe asks.
+    LoadAsk(Inquiry),
+    /// It is answered, or cannot be.
+    LoadAnswer(Inquiry),
 }
 
 /// What happens once.
@@ -93,6 +102,8 @@ pub(super) enum Event {
     Probe { setup: u32, index: u32 },
     /// A probe has lasted too long.
     ProbeLate(Probe),
+    /// A load probe has.
+    LoadLate(Inquiry),
     /// Old connections of a proxy are closed.
     Sweep { proxy: u32 },
     /// An ejection ends, and somebody waits for it.
@@ -135,6 +146,9 @@ pub(super) struct World<'a> {
     pub(super) links: Vec<Link<Message>>,
     pub(super) stride: u32,
     pub(super) setups: Vec<Setup>,
+    /// Whether answers say how loaded their endpoints are, and what the latest of each slot has said.
+    pub(super) reporting: bool,
+    pub(super) reports: Vec<LoadReport>,
     pub(super) proxies: Vec<Proxy>,
     /// There may be room at an endpoint, for those who wait at some proxy.
     pub(super) rung: bool,
@@ -228,6 +242,7 @@ impl World<'_> {
             Event::Recovered => self.look_at_recovery(),
             Event::Probe { setup, index } => self.begin_probe(setup, index),
             Event::ProbeLate(probe) => self.end_probe(probe, None),
+            Event::LoadLate(inquiry) => self.end_inquiry(inquiry, End::Unanswered),
             Event::Sweep { proxy } => self.sweep(proxy),
             Event::Look { setup } => {
                 self.setups[setup as usize].look = Instant::NEVER;
@@ -291,6 +306,10 @@ impl World<'_> {
             Message::ProbeAccepted(probe) => self.probe_connected(endpoint, probe),
             Message::ProbeAsk(probe) => self.endpoint_is_asked_for_health(endpoint, probe),
             Message::ProbeAnswer(probe, status) => self.end_probe(probe, Some(status)),
+            Message::LoadDial(inquiry) => self.endpoint_is_dialled_for_load(link, inquiry),
+            Message::LoadAccepted(inquiry, life) => self.inquiry_connected(link, inquiry, life),
+            Message::LoadAsk(inquiry) => self.endpoint_is_asked_for_load(link, inquiry),
+            Message::LoadAnswer(inquiry) => self.end_inquiry(inquiry, End::Answered),
         }
     }
 

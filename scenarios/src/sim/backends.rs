@@ -10,7 +10,7 @@ use policy::Seed;
 use tokio::sync::oneshot;
 
 use super::stage::address_of;
-use crate::{felt::Injected, language::Scenario};
+use crate::{felt::Injected, language::Scenario, wanted::Wanted};
 
 /// The endpoints.
 pub(super) struct Backends<H> {
@@ -25,10 +25,12 @@ impl<H: SimulatedHost> Backends<H> {
     /// does not know them yet.
     pub(super) async fn start(scenario: &Scenario, hosts: &[H], seed: Seed) -> io::Result<Self> {
         let mut endpoints = Vec::with_capacity(hosts.len());
+        let wanted = Wanted::of(scenario);
         for host in hosts {
             let (_, config) = scenario
                 .backend_of(host.name())
                 .ok_or_else(|| io::Error::other(format!("{} is of no backend", host.name())))?;
+            let config = wanted.of_backend(config);
             endpoints.push((host.clone(), serve(host, seed, config).await?));
         }
         Ok(Self { endpoints, injected: Injected::default(), failed: Rc::default() })
@@ -78,9 +80,9 @@ fn obey(control: &Control, fault: Fault, failed: &RefCell<Vec<String>>) {
 async fn serve<H: SimulatedHost>(
     host: &H,
     seed: Seed,
-    config: &BackendConfig,
+    config: BackendConfig,
 ) -> io::Result<Endpoint> {
-    let (net, config) = (host.clone(), config.clone());
+    let net = host.clone();
     let (started, starting) = oneshot::channel();
     let serving = async move {
         let (name, address) = (net.name().to_owned(), address_of(&net));

@@ -95,8 +95,34 @@ impl Generations {
             notes.push(format!("ejected as outliers: {}", each.collect::<Vec<_>>().join(", ")));
         }
         notes.extend(absent(self.present()));
+        notes.extend(parts(self.0.iter().map(|line| {
+            line.upstreams.iter().flat_map(|upstream| upstream.endpoints.list())
+        })));
         notes
     }
+}
+
+/// How evenly several proxies had to work, in words, by all endpoints that each has had: what a proxy has sent it has sent to one of
+/// them. One that several sets share may come several times.
+pub fn parts<'a, E>(proxies: impl Iterator<Item = E>) -> Option<String>
+where
+    E: Iterator<Item = &'a Arc<Endpoint>>,
+{
+    let sent = |endpoints: E| -> u64 {
+        let distinct: BTreeMap<_, _> =
+            endpoints.map(|endpoint| (Arc::as_ptr(endpoint), endpoint.requests())).collect();
+        distinct.into_values().sum()
+    };
+    let sent: Vec<u64> = proxies.map(sent).collect();
+    let (least, most) = (sent.iter().min()?, sent.iter().max()?);
+    let mean = sent.iter().sum::<u64>() as f64 / sent.len() as f64;
+    (sent.len() > 1 && mean > 0.0).then(|| {
+        format!(
+            "each of the {} proxies sent {least} to {most} requests to endpoints, {mean:.0} in the mean: an imbalance of {:.2}",
+            sent.len(),
+            *most as f64 / mean
+        )
+    })
 }
 
 /// To whom nothing would be sent now, in words, by the endpoints that each proxy has: in the order of the first.

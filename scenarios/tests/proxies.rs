@@ -65,10 +65,17 @@ fn limits_are_each_proxys_own() {
     let mut parts = [0_u32; 3];
     routes(&scenario).into_iter().for_each(|proxy| parts[proxy as usize] += 1);
     assert!(parts.iter().all(|part| *part > 0) && parts.iter().sum::<u32>() == 20, "{parts:?}");
-    let longest = 20.0 * f64::from(*parts.iter().max().expect("three"));
-    let model = model::run(&scenario, SEED).expect("the model can do this").measurement;
-    let sim = in_sim(&scenario, Network::Memory).expect("it can be carried out").measurement;
-    for of in [&model, &sim] {
+    let most = *parts.iter().max().expect("three");
+    let longest = 20.0 * f64::from(most);
+    let model = model::run(&scenario, SEED).expect("the model can do this");
+    let sim = in_sim(&scenario, Network::Memory).expect("it can be carried out");
+    let least = parts.iter().min().expect("three");
+    let imbalance = f64::from(most) * 3.0 / 20.0;
+    let note = format!(
+        "each of the 3 proxies sent {least} to {most} requests to endpoints, 7 in the mean: an imbalance of {imbalance:.2}"
+    );
+    assert_eq!((model.notes, sim.notes), (vec![note.clone()], vec![note]));
+    for of in [&model.measurement, &sim.measurement] {
         let longest_seen = figure(of, "latency.max");
         assert!((longest_seen - longest).abs() < 0.2, "{longest_seen} and not {longest} ms");
         assert_eq!([figure(of, "ok"), figure(of, "proxy.queued")], [20.0, 17.0]);

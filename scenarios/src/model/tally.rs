@@ -6,7 +6,10 @@ use proxy::engine::{FAULTS, Fault};
 use reports::Outcome;
 
 use super::world::World;
-use crate::{counters::Counters, generations::absent};
+use crate::{
+    counters::Counters,
+    generations::{absent, parts},
+};
 
 /// The proxy's counters, by the names that the engine's have.
 #[derive(Clone, Debug, Default)]
@@ -147,6 +150,10 @@ impl World<'_> {
         }
         let present = self.proxies.iter().map(|proxy| &self.setups[proxy.current as usize]);
         notes.extend(absent(present.map(|setup| setup.shared.endpoints.list())));
+        notes.extend(parts(self.proxies.iter().map(|proxy| {
+            let setups = proxy.setups.iter().map(|number| &self.setups[*number as usize]);
+            setups.flat_map(|setup| setup.shared.endpoints.list())
+        })));
         notes.extend(self.failures.notes());
         notes
     }

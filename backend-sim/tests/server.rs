@@ -282,8 +282,8 @@ fn the_load_probe_waits_for_nobody_and_says_how_much_there_is() {
         assert_eq!(second.await.unwrap().unwrap().1, 4000);
         // The second has found one there and took 4 ms, the first nobody and 1 ms.
         let report = said(&bench.ask(probe()).await.unwrap());
-        assert_eq!((report.in_flight, report.latency), (0, Duration::from_micros(1000)));
-        assert_eq!(report.service_time, Duration::from_micros(2000));
+        assert_eq!((report.in_flight, report.latency), (0, Duration::from_millis(1)));
+        assert_eq!(report.service_time, Duration::from_millis(2));
         assert!((report.utilization - 1.0).abs() < 0.01, "{report:?}");
         assert_eq!(bench.endpoint.control().snapshot().requests, 2);
         // Other answers say it only where they are told to.
@@ -296,7 +296,7 @@ fn the_load_probe_waits_for_nobody_and_says_how_much_there_is() {
         let answer = bench.ask(get(1000)).await.unwrap();
         let report = LoadReport::parse(answer.headers["endpoint-load-metrics"].as_bytes());
         let report = report.expect("it can be read");
-        assert_eq!((report.in_flight, report.service_time), (0, Duration::from_micros(1000)));
+        assert_eq!((report.in_flight, report.service_time), (0, Duration::from_millis(1)));
         // There is no such path any more: it is served like every other.
         let request = Request::get("/loadz").header("host", "a").body(Full::default()).unwrap();
         assert_eq!(bench.ask(request).await.unwrap().status, 200);

@@ -10,6 +10,9 @@
 //! ones are 1 to 10,000, no two alike. 10,000 endpoints' figures do not fit into the nearer caches, and reading a counter of one that
 //! is drawn at random costs a fetch, whatever the strategy: the line "(only a draw)" draws one, counts it up and the oldest
 //! down, and decides nothing.
+//!
+//! A strategy that wants to know how loaded endpoints are is told at once: each probe that it asks for is answered, and each
+//! end of a request is a report. That is counted, too.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
@@ -20,8 +23,8 @@ use std::{
 };
 
 use policy::{
-    Balancer, Candidates, Endpoint, Endpoints, Instant, Outcome, Rng, Seed,
-    balance::{STRATEGIES, Strategy},
+    Balancer, Candidates, Endpoint, Endpoints, Instant, LoadReport, Outcome, Rng, Seed,
+    balance::{Needs, STRATEGIES, Strategy},
     endpoint::View,
     rng::mix,
 };
@@ -52,10 +55,22 @@ struct Bench {
     rng: Rng,
     now: Instant,
     under_way: VecDeque<(u32, Instant)>,
+    wants: Wants,
+}
+
+/// What the strategy wants to know of endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    Nothing,
+    Reports,
+    Probes,
 }
 
 impl Bench {
-    fn new(balancer: Box<dyn Balancer>, weights: impl Iterator<Item = u32>) -> Self {
+    fn new(
+        (balancer, wants): (Box<dyn Balancer>, Wants),
+        weights: impl Iterator<Item = u32>,
+    ) -> Self {
         // By name they are told apart by those who choose by a key.
         let endpoint =
             |(i, weight): (u32, u32)| Arc::new(Endpoint::new(format!("e{i}"), weight, u32::MAX));
@@ -68,6 +83,7 @@ impl Bench {
             rng: Seed(7).stream("picks"),
             now: Instant::START,
             under_way: VecDeque::with_capacity(window + 1),
+            wants,
         };
         (0..window).for_each(|_| bench.begin());
         bench
@@ -83,12 +99,35 @@ impl Bench {
         assert!(self.endpoints.list()[index as usize].try_begin(), "there are no limits");
         self.balancer.on_start(index, self.now);
         self.under_way.push_back((index, self.now));
+        if self.wants == Wants::Probes {
+            while let Some(asked) = self.balancer.next_probe() {
+                let report = self.report(asked);
+                self.balancer.on_probe(asked, self.now, Some(&report));
+            }
+        }
     }
 
     fn end(&mut self) {
         let Some((index, begun)) = self.under_way.pop_front() else { return };
         self.endpoints.list()[index as usize].end();
+        if self.wants == Wants::Reports {
+            let report = self.report(index);
+            self.balancer.on_report(index, self.now, &report);
+        }
         self.balancer.on_end(index, self.now, self.now.since(begun), Outcome::Success);
+    }
+
+    fn report(&self, index: u32) -> LoadReport {
+        let in_flight = self.endpoints.list()[index as usize].in_flight();
+        LoadReport {
+            utilization: 0.5 + f64::from(index % 64) / 128.0,
+            rate: 100.0,
+            in_flight,
+            queue: in_flight,
+            latency: Duration::from_millis(5) * (in_flight + 1),
+            service_time: Duration::from_millis(5),
+            ..LoadReport::default()
+        }
     }
 
     /// Nanoseconds a request.
@@ -137,13 +176,21 @@ fn main() {
     }
     println!(" {:>9} {:>10}", "BY 10", "M/s AT 10");
     line("(only a draw)", "equal", |size| {
-        Bench::new(Box::new(OnlyADraw), std::iter::repeat_n(1, size))
+        Bench::new((Box::new(OnlyADraw), Wants::Nothing), std::iter::repeat_n(1, size))
     });
     for info in STRATEGIES {
         if part.as_ref().is_some_and(|part| !info.name.contains(part.as_str())) {
             continue;
         }
-        let build = || Strategy::named(info.name).expect("registered").build();
+        let build = || {
+            let strategy = Strategy::named(info.name).expect("registered");
+            let wants = match strategy.needs() {
+                Needs::Nothing => Wants::Nothing,
+                Needs::Reports => Wants::Reports,
+                Needs::Probes { .. } => Wants::Probes,
+            };
+            (strategy.build(), wants)
+        };
         line(info.name, "equal", |size| Bench::new(build(), std::iter::repeat_n(1, size)));
         line(info.name, "different", |size| Bench::new(build(), (0..size).map(different)));
     }

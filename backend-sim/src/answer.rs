@@ -119,6 +119,7 @@ impl Service<Request<Incoming>> for Server {
                 return Answering::Later(Box::pin(bad_request(ticket, request, problem)));
             }
         };
+        core.note(request.method(), demand.id);
         let mut ticket = ticket;
         if let Some(answer) = on_the_spot(&mut ticket, &request, &demand) {
             return Answering::Now(Some(Ok(answer)));

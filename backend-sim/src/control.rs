@@ -222,6 +222,17 @@ impl Control {
         self.core.snapshot()
     }
 
+    /// From now on the endpoint notes the numbers of the requests that are not idempotent, in the order in which they come: 8 bytes each.
+    /// Whoever has several endpoints can tell from them what was sent twice.
+    pub fn note_unrepeatable(&self) {
+        self.core.note_unrepeatable();
+    }
+
+    /// The numbers that were noted since [`note_unrepeatable`](Self::note_unrepeatable).
+    pub fn unrepeatable(&self) -> Vec<u64> {
+        self.core.unrepeatable()
+    }
+
     fn end_life(&self, next: Wanted) {
         let ended = self.core.gate.end_life(next) as u64;
         self.core.hit(|hits| hits.crash += ended);

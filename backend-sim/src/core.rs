@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use net::{Clock, Pacer};
 use policy::{Instant, Seed};
 use tokio::sync::Notify;
@@ -52,6 +52,8 @@ pub(crate) struct Core {
     station: RefCell<Station>,
     meter: RefCell<Meter>,
     memory: Option<RefCell<Memory>>,
+    /// The numbers of the requests that must not come twice, where somebody wants to know.
+    unrepeatable: RefCell<Option<Vec<u64>>>,
     waiters: RefCell<Vec<Option<Waker>>>,
     driver: RefCell<Option<Waker>>,
     /// The driver must look again.
@@ -109,6 +111,7 @@ impl Core {
             station: RefCell::new(Station::new(config.layout())),
             meter: RefCell::new(Meter::new(config.workers)),
             memory: config.memory.map(|memory| RefCell::new(Memory::new(memory))),
+            unrepeatable: RefCell::new(None),
             waiters: RefCell::new(Vec::new()),
             driver: RefCell::new(None),
             poked: Cell::new(false),
@@ -157,6 +160,25 @@ impl Core {
         }
         self.poke();
         Ok(Job { core: Rc::clone(self), id })
+    }
+
+    /// From now on the numbers of requests that are not idempotent are noted.
+    pub(crate) fn note_unrepeatable(&self) {
+        self.unrepeatable.borrow_mut().get_or_insert_default();
+    }
+
+    /// A request has come.
+    pub(crate) fn note(&self, method: &Method, id: Option<u64>) {
+        if let (Some(noted), Some(id)) = (self.unrepeatable.borrow_mut().as_mut(), id)
+            && !method.is_idempotent()
+        {
+            noted.push(id);
+        }
+    }
+
+    /// The numbers that were noted.
+    pub(crate) fn unrepeatable(&self) -> Vec<u64> {
+        self.unrepeatable.borrow().clone().unwrap_or_default()
     }
 
     /// What is left of the demand of a request for this path and query when it is admitted.

@@ -208,6 +208,20 @@ fn what_must_not_be_repeated_is_not() {
 }
 
 #[test]
+fn the_endpoints_know_what_came_twice_whatever_the_proxy_says() {
+    let (mut all, _) = watching("");
+    all.arrivals([("web-0", vec![1, 3]), ("web-1", vec![2])].into_iter());
+    holds(&mut all, "never_twice", 3);
+    all.arrivals([("web-0", vec![4]), ("web-1", vec![5, 4])].into_iter());
+    let example = "request 4, which is not idempotent, came to web-0 and to web-1";
+    breaks(&mut all, "never_twice", example);
+    let (mut all, _) = watching("");
+    all.came_again(secs(2.0), 7, "web-1");
+    let example = "at 2s request 7, which is not idempotent, came to web-1 and had come before";
+    breaks(&mut all, "never_twice", example);
+}
+
+#[test]
 fn places_come_back() {
     let endpoint = |name: &str| Arc::new(Endpoint::new(name, 1, u32::MAX));
     let endpoints = [endpoint("web-0"), endpoint("web-1"), endpoint("web-1")];

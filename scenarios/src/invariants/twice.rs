@@ -2,6 +2,11 @@
 //!
 //! Sendings are counted where bytes go out. A try for which no connection came about sends none, so a POST may
 //! go elsewhere after it.
+//!
+//! That is the proxy's own word. The endpoints have theirs: each notes which of these requests has come to it, and whatever came to two of
+//! them, or twice to one, was sent twice, whoever says otherwise.
+
+use std::collections::BTreeMap;
 
 use policy::{Instant, retry::Idempotence};
 
@@ -35,6 +40,33 @@ impl Invariants {
         if sending.before > 0 {
             self.sent_again(now, sending, number());
         }
+    }
+
+    /// What has come to the endpoints of requests that are not idempotent: each endpoint's name and their numbers. At the end.
+    pub fn arrivals<'a>(&mut self, endpoints: impl Iterator<Item = (&'a str, Vec<u64>)>) {
+        let mut first = BTreeMap::new();
+        for (name, numbers) in endpoints {
+            for number in numbers {
+                self.twice.check();
+                if let Some(before) = first.insert(number, name) {
+                    let what = request(Some(number));
+                    self.twice.fail(|| {
+                        format!("{what}, which is not idempotent, came to {before} and to {name}")
+                    });
+                }
+            }
+        }
+    }
+
+    /// A request came to an endpoint, and had come to one before.
+    #[cold]
+    pub fn came_again(&mut self, now: Instant, number: u64, name: &str) {
+        let at = at(now, self.start);
+        let what = request(Some(number));
+        self.twice.check();
+        self.twice.fail(|| {
+            format!("{at} {what}, which is not idempotent, came to {name} and had come before")
+        });
     }
 
     #[cold]

@@ -173,7 +173,7 @@ impl World<'_> {
         // Those who waited for it to wake up go on in the order in which they came.
         for owner in std::mem::take(&mut backend.held) {
             match owner {
-                Owner::Request(attempt) => self.endpoint_is_asked(endpoint, attempt),
+                Owner::Request(attempt) => self.endpoint_awakes_to(endpoint, attempt),
                 Owner::Probe(probe) => self.endpoint_is_asked_for_health(endpoint, probe),
                 Owner::Inquiry(inquiry) => self.endpoint_goes_on_with_load(endpoint, inquiry),
             }

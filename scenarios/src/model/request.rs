@@ -74,6 +74,8 @@ pub(super) struct Request {
     pub(super) fresh_only: bool,
     pub(super) again: bool,
     pub(super) body_sent: bool,
+    /// It has come to an endpoint.
+    pub(super) has_come: bool,
     /// When it came to the proxy, and how often it went out from there.
     pub(super) begun: Instant,
     pub(super) sendings: u32,
@@ -156,6 +158,7 @@ impl Slab {
                 fresh_only: false,
                 again: false,
                 body_sent: false,
+                has_come: false,
                 begun: sent,
                 sendings: 0,
                 retries: 0,
@@ -176,7 +179,7 @@ impl Slab {
         (request.client_done, request.gone) = (false, false);
         (request.fresh_only, request.again, request.body_sent) = (false, false, false);
         (request.retries, request.status, request.bytes) = (0, 0, 0);
-        request.sendings = 0;
+        (request.sendings, request.has_come) = (0, false);
         (request.job, request.last, request.answered) = (None, None, None);
         request.tried.clear();
         slot

@@ -37,14 +37,33 @@ impl World<'_> {
 
     /// A request has come.
     pub(super) fn endpoint_is_asked(&mut self, endpoint: u32, attempt: Try) {
-        let Some(slot) = self.requests.find_try(attempt) else { return };
+        let Some(slot) = self.admitted(endpoint, attempt) else { return };
+        let request = &mut self.requests[slot];
+        if request.kind == Kind::NonIdempotent && std::mem::replace(&mut request.has_come, true) {
+            let (name, number) = (&self.backends[endpoint as usize].name, request.planned.id);
+            self.invariants.came_again(self.now, number, name);
+        }
+        self.serve(endpoint, Owner::Request(attempt));
+    }
+
+    /// A request that came while the endpoint hung is taken up.
+    pub(super) fn endpoint_awakes_to(&mut self, endpoint: u32, attempt: Try) {
+        if self.admitted(endpoint, attempt).is_some() {
+            self.serve(endpoint, Owner::Request(attempt));
+        }
+    }
+
+    /// The slot of a request that still is, and whose connection is of the endpoint's present life.
+    fn admitted(&mut self, endpoint: u32, attempt: Try) -> Option<u32> {
+        let slot = self.requests.find_try(attempt)?;
         let backend = &mut self.backends[endpoint as usize];
         if backend.down || backend.life != self.requests[slot].life {
             backend.hits.crash += 1;
             let link = self.link_to(u32::from(self.requests[slot].proxy), endpoint);
-            return self.send(link, Direction::Down, Message::Closed(attempt));
+            self.send(link, Direction::Down, Message::Closed(attempt));
+            return None;
         }
-        self.serve(endpoint, Owner::Request(attempt));
+        Some(slot)
     }
 
     /// A health check has come.

@@ -31,7 +31,9 @@ impl<H: SimulatedHost> Backends<H> {
                 .backend_of(host.name())
                 .ok_or_else(|| io::Error::other(format!("{} is of no backend", host.name())))?;
             let config = wanted.of_backend(config);
-            endpoints.push((host.clone(), serve(host, seed, config).await?));
+            let endpoint = serve(host, seed, config).await?;
+            endpoint.control().note_unrepeatable();
+            endpoints.push((host.clone(), endpoint));
         }
         Ok(Self { endpoints, injected: Injected::default(), failed: Rc::default() })
     }
@@ -47,6 +49,13 @@ impl<H: SimulatedHost> Backends<H> {
             (endpoint.control().clone(), *fault, Rc::clone(&self.failed));
         let spawned = host.spawn(async move { obey(&control, fault, &failed) });
         spawned.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The requests that must not come twice, as each endpoint has seen them: its name and their numbers.
+    pub(super) fn unrepeatable(&self) -> impl Iterator<Item = (&str, Vec<u64>)> {
+        self.endpoints
+            .iter()
+            .map(|(host, endpoint)| (host.name(), endpoint.control().unrepeatable()))
     }
 
     /// Ends them in good order; what is open after `limit` is reset. Returns what was injected and touched nobody, and what

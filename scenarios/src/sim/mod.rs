@@ -254,6 +254,7 @@ async fn perform<N: SimulatedNet>(
     let problems = loadgen::validity::problems(&ledger, &measurement);
     let validity = if problems.is_empty() { Validity::Valid } else { Validity::Unreachable };
     let mut notes = trouble.unfelt(&stage.network);
+    observer.tell(|invariants, _| invariants.arrivals(backends.unrepeatable()));
     let (unfelt, refused) = backends.stop(&clock, STOP).await;
     undone.extend(refused);
     let unfelt = unfelt.iter();

@@ -140,7 +140,8 @@ impl Check<'_> {
         }
         if changed.mode != scenario.proxy.mode {
             let message = "a proxy's mode cannot change while it runs";
-            let help = "endpoints let in only whom the proxy redirects, or everybody, from the start on";
+            let help =
+                "endpoints let in only whom the proxy redirects, or everybody, from the start on";
             self.problems.push(current.problem("proxy.mode", message).help(help));
         }
         if changed.endpoints != scenario.proxy.endpoints {

@@ -226,9 +226,14 @@ impl<'a, N: Net> Exchange<'a, N> {
 
     fn deliver_head(&mut self, encoding: Encoding, persistence: Persistence) {
         let Self { worker, setup, client, pad, .. } = self;
+        let binds = self.endpoint.and_then(|index| setup.upstream.binding(index));
+        // Who is bound to it already need not be told.
+        let binds = binds.filter(|(sticky, token)| {
+            setup.signature.key(sticky.key(), &pad.request, &client.peer) != Some(token.key)
+        });
         worker.with_date(|date| {
             let hides_load = setup.upstream.hides_load();
-            let way = ResponseWay { encoding, persistence, date, hides_load };
+            let way = ResponseWay { encoding, persistence, date, hides_load, binds };
             setup.signature.response(client.channel.out(), &pad.response, &way);
         });
         self.status = Some(self.pad.response.status());

@@ -9,7 +9,11 @@ use std::net::{IpAddr, SocketAddr};
 use http1::{FieldRef, Framing, Name, RequestHead, ResponseHead, Version, encode};
 
 use policy::{
-    balance::key::{Asked, Key},
+    balance::{
+        Sticky,
+        key::{Asked, Key},
+        sticky::Token,
+    },
     report::REPORT_HEADER,
 };
 
@@ -185,6 +189,11 @@ impl Signature {
         if !dated && !head.is_informational() {
             encode::field(out, b"Date", way.date);
         }
+        if let Some((sticky, token)) = way.binds {
+            out.extend_from_slice(b"Set-Cookie: ");
+            sticky.write(token, out);
+            out.extend_from_slice(b"\r\n");
+        }
         out.extend_from_slice(self.via(head.version()));
         if let Some(protocol) = head.upgrade().filter(|_| head.status() == 101) {
             encode::field(out, b"Connection", b"upgrade");
@@ -205,6 +214,8 @@ pub(crate) struct ResponseWay<'a> {
     pub(crate) date: &'a [u8],
     /// What the endpoint says of its load was for us, and is nobody else's business.
     pub(crate) hides_load: bool,
+    /// What binds the client to the endpoint, if it is to be told.
+    pub(crate) binds: Option<(&'a Sticky, Token)>,
 }
 
 /// Whether the client's connection goes on, and whether that has to be said.

@@ -148,7 +148,10 @@ impl<N: Net> Exchange<'_, N> {
         let key = upstream.config.balance.strategy.key();
         let key =
             key.and_then(|key| self.setup.signature.key(key, &self.pad.request, &self.client.peer));
-        match upstream.pick(&self.pad.tried, now, key) {
+        let cookie = upstream.cookie();
+        let cookie = cookie
+            .and_then(|key| self.setup.signature.key(key, &self.pad.request, &self.client.peer));
+        match upstream.pick(&self.pad.tried, now, key, cookie) {
             Pick::Taken(index) => Some(Ok(Lease::new(upstream, index, now))),
             Pick::None => Some(Err(Fault::NoEndpoint)),
             Pick::AllFull => None,
@@ -424,6 +427,7 @@ impl<N: Net> Exchange<'_, N> {
                 persistence: Persistence::Keep,
                 date: b"",
                 hides_load: false,
+                binds: None,
             };
             self.setup.signature.response(self.client.channel.out(), &self.pad.response, &way);
         }

@@ -19,7 +19,7 @@ use http1::ResponseHead;
 use net::Clock;
 use policy::{
     Instant, LoadReport, Rng, Seed,
-    balance::{self, Balancer, Needs},
+    balance::{self, Balancer, Key, Needs, Sticky, sticky::Token},
     endpoint::{Candidates, Endpoint, Endpoints, Outcome},
     health::{HealthKind, Transition},
     limit::WaitingRoom,
@@ -136,6 +136,8 @@ pub(crate) struct Upstream<S> {
     candidates: RefCell<Candidates>,
     rng: RefCell<Rng>,
     clock: Clock,
+    /// In sticky sessions: the cookie, and what it says of each endpoint.
+    bindings: Option<Box<(Sticky, Vec<Token>)>>,
     /// Who is to be asked how loaded it is, if the strategy asks for that.
     pub(crate) probing: Option<Probing>,
     /// Whether the balancer hears what answers say of their endpoint's load.
@@ -176,6 +178,11 @@ impl<S> Upstream<S> {
             balancer: RefCell::new(config.balance.build(&shared.endpoints)),
             candidates: RefCell::new(Candidates::by(&config.balance)),
             rng: RefCell::new(seed.stream("balance")),
+            bindings: config.balance.sticky.as_ref().map(|sticky| {
+                let list = shared.endpoints.list().iter();
+                let tokens = list.map(|endpoint| Token::of(&endpoint.name)).collect();
+                Box::new((Sticky::new(sticky), tokens))
+            }),
             register: Rc::new(Register { shared: Arc::clone(&shared), watched }),
             shared,
             config,
@@ -190,15 +197,34 @@ impl<S> Upstream<S> {
         }
     }
 
-    /// Lets the balancer choose among the endpoints that are ready, not in `tried`, and below their limits.
-    pub(crate) fn pick(&self, tried: &[u32], now: Instant, key: Option<u64>) -> Pick {
+    /// What binds a client to the endpoint at this place, if clients are bound.
+    pub(crate) fn binding(&self, index: u32) -> Option<(&Sticky, Token)> {
+        let (sticky, tokens) = self.bindings.as_deref()?;
+        Some((sticky, *tokens.get(index as usize)?))
+    }
+
+    /// Where a request says which endpoint it is bound to, if clients are bound.
+    pub(crate) fn cookie(&self) -> Option<&Key> {
+        self.bindings.as_deref().map(|(sticky, _)| sticky.key())
+    }
+
+    /// Lets the balancer choose among the endpoints that are ready, not in `tried`, and below their limits, unless the
+    /// request's `cookie` has chosen already.
+    pub(crate) fn pick(
+        &self,
+        tried: &[u32],
+        now: Instant,
+        key: Option<u64>,
+        cookie: Option<u64>,
+    ) -> Pick {
         let endpoints = &self.shared.endpoints;
         if now >= endpoints.next_return() {
             outlier::expire(endpoints, now);
         }
         let mut candidates = self.candidates.borrow_mut();
         candidates.prepare(endpoints, now);
-        let view = candidates.view(endpoints, tried, now).with_key(key);
+        let bound = cookie.and_then(|cookie| candidates.bound(cookie));
+        let view = candidates.view(endpoints, tried, now).with_key(key).with_bound(bound);
         let mut balancer = self.balancer.borrow_mut();
         let mut rng = self.rng.borrow_mut();
         // Another worker may take the last place between the choice and the count: then choose again.

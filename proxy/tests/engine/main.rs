@@ -17,6 +17,7 @@ mod limits;
 mod redirect;
 mod retries;
 mod start;
+mod sticky;
 mod support;
 mod timeouts;
 mod upgrades;

@@ -17,7 +17,7 @@ use loadgen::{
 use policy::{Instant, Seed};
 use reports::{FailClass, Outcome, Sample};
 
-use super::letter::Letter;
+use super::{cookies::Cookies, letter::Letter};
 use super::{
     lane::{Due, Lane},
     link::Direction,
@@ -50,6 +50,9 @@ pub(super) struct Clients {
     pub(super) dropped: u64,
     pub(super) is_open: bool,
     pub(super) letter: Letter,
+    /// Whether the clients are told apart, and the cookies that they keep then.
+    pub(super) are_named: bool,
+    pub(super) cookies: Cookies,
 }
 
 /// What matters of a request's template.
@@ -123,6 +126,8 @@ impl Clients {
             dropped: 0,
             is_open: load.arrivals.is_some(),
             letter: Letter::new(index, load),
+            are_named: load.clients.is_some() || load.users.is_some(),
+            cookies: Cookies::default(),
         }
     }
 
@@ -301,6 +306,9 @@ impl World<'_> {
             self.agenda.set_last(clients.patience.source, due.at);
         }
         let link = self.client_link(slot);
+        if seat == Seat::Open {
+            self.take_cookie(slot);
+        }
         match seat {
             Seat::Open if self.links[link as usize].is_instant() => self.begin(slot),
             Seat::Open => self.send(link, Direction::Up, Message::Ask(whose)),
@@ -343,6 +351,9 @@ impl World<'_> {
     /// The client has its answer, or none.
     pub(super) fn client_ends(&mut self, slot: u32, ending: Ending) {
         let now = self.now;
+        if ending == Ending::Answered {
+            self.keep_cookie(slot);
+        }
         let request = &mut self.requests[slot];
         request.client_done = true;
         self.waiting_clients -= 1;

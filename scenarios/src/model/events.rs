@@ -115,6 +115,7 @@ impl World<'_> {
     pub(super) fn put_in_force(&mut self, proxy: u32, config: ProxyConfig) {
         let config = self.proxies[proxy as usize].member.configure(config);
         self.tell_configured(proxy, &config);
+        self.binds |= config.balance.sticky.is_some();
         let number = self.setups.len() as u32;
         let kinds = [Source::Connect(number), Source::Response(number), Source::Queue(number)];
         let mut kinds = kinds.into_iter();
@@ -248,10 +249,7 @@ impl World<'_> {
 pub(super) fn is_dial(message: Message) -> bool {
     matches!(
         message,
-        Message::ClientDial(_)
-            | Message::Dial(_)
-            | Message::ProbeDial(_)
-            | Message::LoadDial(_)
+        Message::ClientDial(_) | Message::Dial(_) | Message::ProbeDial(_) | Message::LoadDial(_)
     )
 }
 

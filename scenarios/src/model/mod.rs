@@ -35,6 +35,7 @@ mod ahead;
 mod backend;
 mod behind;
 mod clients;
+mod cookies;
 mod events;
 mod facts;
 mod inquiry;
@@ -272,6 +273,7 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         reports: Vec::new(),
         proxies: Member::all(scenario).map(|member| Proxy::new(member, seed)).collect(),
         rung: false,
+        binds: false,
         recorder: Behind::new(Recorder::new(recorder)),
         readings: Readings::new(scenario),
         tally: Tally::default(),

@@ -60,7 +60,7 @@ impl World<'_> {
             }
             let setup = &mut self.setups[request.setup as usize];
             let number = request.setup;
-            match setup.pick(&request.tried, self.now, request.key) {
+            match setup.pick(&request.tried, self.now, (request.key, request.cookie)) {
                 Pick::AllFull => return self.wait_in_line(slot),
                 Pick::None => return self.nobody(slot),
                 Pick::Taken(index) => {

@@ -137,7 +137,11 @@ impl World<'_> {
     fn look(&mut self, slot: u32) -> bool {
         let request = &self.requests[slot];
         let number = request.setup;
-        match self.setups[number as usize].pick(&request.tried, self.now, request.key) {
+        match self.setups[number as usize].pick(
+            &request.tried,
+            self.now,
+            (request.key, request.cookie),
+        ) {
             Pick::AllFull => {
                 self.look_when_ejections_end(number);
                 return false;

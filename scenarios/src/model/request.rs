@@ -9,6 +9,8 @@ use loadgen::schedule::Planned;
 use policy::Instant;
 use proxy::engine::Fault;
 
+use super::cookies::Cookie;
+
 /// A request, for whoever speaks of it later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ref {
@@ -82,6 +84,8 @@ pub(super) struct Request {
     pub(super) retries: u32,
     /// What its endpoint is chosen by, if by anything.
     pub(super) key: Option<u64>,
+    /// The cookie of its client, when it was sent.
+    pub(super) cookie: Option<Cookie>,
     pub(super) tried: Vec<u32>,
     pub(super) last: Option<Fault>,
     /// What the client is told: status, bytes, and who answered.
@@ -163,6 +167,7 @@ impl Slab {
                 sendings: 0,
                 retries: 0,
                 key: None,
+                cookie: None,
                 tried: Vec::new(),
                 last: None,
                 status: 0,
@@ -182,6 +187,7 @@ impl Slab {
         (request.sendings, request.has_come) = (0, false);
         (request.job, request.last, request.answered) = (None, None, None);
         request.tried.clear();
+        request.cookie = None;
         slot
     }
 

@@ -24,7 +24,12 @@ use proxy::{
     engine::UpstreamShared,
 };
 
-use super::{inquiry::Inquiries, lane::Lane, request::Ref};
+use super::{
+    cookies::{Bindings, Cookie},
+    inquiry::Inquiries,
+    lane::Lane,
+    request::Ref,
+};
 
 /// Decides like the proxy's only worker.
 #[derive(Debug)]
@@ -51,6 +56,8 @@ pub(super) struct Setup {
     reads_reports: bool,
     balancer: Box<dyn Balancer>,
     candidates: Candidates,
+    /// In sticky sessions.
+    pub(super) bindings: Option<Bindings>,
     rng: Rng,
 }
 
@@ -202,6 +209,11 @@ impl Setup {
             reads_reports: needs == Needs::Reports,
             balancer: config.balance.build(&shared.endpoints),
             candidates: Candidates::by(&config.balance),
+            bindings: config
+                .balance
+                .sticky
+                .as_ref()
+                .map(|sticky| Bindings::new(sticky, &shared.endpoints)),
             rng: seed.stream("balance"),
             config: Arc::new(config),
             shared,
@@ -213,14 +225,22 @@ impl Setup {
         Self { balancer: make(self.balancer), ..self }
     }
 
-    /// Lets the balancer choose among the endpoints that are ready, not in `tried`, and below their limits.
-    pub(super) fn pick(&mut self, tried: &[u32], now: Instant, key: Option<u64>) -> Pick {
+    /// Lets the balancer choose among the endpoints that are ready, not in `tried`, and below their limits, unless the
+    /// request's cookie has chosen already.
+    pub(super) fn pick(
+        &mut self,
+        tried: &[u32],
+        now: Instant,
+        (key, cookie): (Option<u64>, Option<Cookie>),
+    ) -> Pick {
         let endpoints = &self.shared.endpoints;
         if now >= endpoints.next_return() {
             outlier::expire(endpoints, now);
         }
         self.candidates.prepare(endpoints, now);
-        let view = self.candidates.view(endpoints, tried, now).with_key(key);
+        let value = self.bindings.as_ref().zip(cookie).and_then(|(all, cookie)| all.read(cookie));
+        let bound = value.and_then(|value| self.candidates.bound(value));
+        let view = self.candidates.view(endpoints, tried, now).with_key(key).with_bound(bound);
         if let Some(index) = balance::pick(&mut *self.balancer, &view, &mut self.rng)
             && endpoints.list()[index as usize].try_begin()
         {

@@ -152,6 +152,8 @@ pub(super) struct World<'a> {
     pub(super) proxies: Vec<Proxy>,
     /// There may be room at an endpoint, for those who wait at some proxy.
     pub(super) rung: bool,
+    /// Whether a proxy binds clients to endpoints.
+    pub(super) binds: bool,
     pub(super) recorder: Behind,
     pub(super) readings: Readings,
     pub(super) tally: Tally,
@@ -278,6 +280,7 @@ impl World<'_> {
             Message::ClientAccepted(whose) => {
                 if let Some(slot) = self.requests.find(whose) {
                     self.requests[slot].stage = Stage::Coming;
+                    self.take_cookie(slot);
                     self.send(link, Direction::Up, Message::Ask(whose));
                 }
             }

@@ -211,6 +211,16 @@ fn endpoints_that_warm_up() {
 }
 
 #[test]
+fn load_that_spills_over_to_the_next_tier() {
+    agree("tiers", Whole::Nothing, ORDER);
+}
+
+#[test]
+fn sessions_that_are_bound_by_a_cookie() {
+    agree("sticky", Whole::Nothing, ORDER);
+}
+
+#[test]
 fn heavy_tails_and_full_endpoints() {
     agree("heavy-tail", Whole::Nothing, ORDER);
 }

@@ -44,15 +44,20 @@ pub(crate) fn microseconds(scenario: &Scenario, seed: u64) -> Scenario {
         let Some(schedule) = OpenSchedule::new(index, &named, seed.child("load"), end) else {
             continue;
         };
+        let is_named = load.clients.is_some();
         let (mut before, mut last) = (Instant::START, 0);
         let lines = schedule.map(|planned| {
             let at = planned.at.as_nanos().div_ceil(1000);
             // Those that come together stay together; of those that do not, no two come in the same microsecond.
             last = if planned.at == before { last } else { at.max(last + 1) };
             before = planned.at;
-            format!("{:.6}\n", last as f64 / 1e6)
+            let at = last as f64 / 1e6;
+            if is_named { format!("{at:.6},{}\n", planned.client) } else { format!("{at:.6}\n") }
         });
-        let text: String = std::iter::once("at\n".to_owned()).chain(lines).collect();
+        let text: String =
+            std::iter::once(if is_named { "at,client\n" } else { "at\n" }.to_owned())
+                .chain(lines)
+                .collect();
         let requests =
             TraceRequests::read(&text, TraceFormat::Csv).expect("a trace as we write it");
         load.arrivals = Some(Arrivals::Trace(Trace {

@@ -41,11 +41,13 @@ pub mod ring;
 pub mod round_robin;
 pub mod slow_start;
 mod stale;
+pub mod sticky;
 mod tiered;
 pub mod weighted_by_load;
 
 pub use key::Key;
 pub use slow_start::SlowStart;
+pub use sticky::{Sticky, StickyConfig};
 
 /// A balancing strategy at work, for one worker and one upstream.
 pub trait Balancer: fmt::Debug + Send {
@@ -103,8 +105,14 @@ pub enum Needs<'a> {
     },
 }
 
-/// What the strategy picks. Where slow start holds everybody back who could be taken, it does not count.
+/// The endpoint that the request is bound to, or what the strategy picks. Where slow start holds everybody back who could be taken, it
+/// does not count.
 pub fn pick(balancer: &mut dyn Balancer, view: &View<'_>, rng: &mut Rng) -> Option<u32> {
+    if let Some(bound) = view.bound
+        && (View { slow_start: None, ..*view }).may_take(bound)
+    {
+        return Some(bound);
+    }
     let picked = balancer.pick(view, rng);
     if picked.is_some() || view.slow_start.is_none() {
         return picked;
@@ -296,6 +304,9 @@ pub struct BalanceConfig {
     /// until fewer than 1 / this of its endpoints are ready; then a part of it spills over to the next. 1 to 100.
     #[schemars(range(min = 1.0, max = 100.0))]
     pub overprovisioning: f64,
+    /// Sticky sessions: a cookie that binds a client to the endpoint that it has been at. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<StickyConfig>,
 }
 
 impl Default for BalanceConfig {
@@ -305,6 +316,7 @@ impl Default for BalanceConfig {
             panic_threshold: 0.5,
             slow_start: None,
             overprovisioning: OVERPROVISIONING,
+            sticky: None,
         }
     }
 }
@@ -322,6 +334,10 @@ impl BalanceConfig {
         }
         if let Some(message) = self.slow_start.and_then(slow_start::problem) {
             return Some(("slow_start", message));
+        }
+        let sticky = self.sticky.as_ref();
+        if let Some(problem) = sticky.and_then(|sticky| sticky.problem(self.strategy.key())) {
+            return Some(problem);
         }
         if !(1.0..=100.0).contains(&self.overprovisioning) {
             return Some(("overprovisioning", "must be 1 to 100".to_owned()));

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Instant,
-    balance::{BalanceConfig, SlowStart},
+    balance::{BalanceConfig, SlowStart, sticky::Bound},
 };
 
 /// One worker's list of the endpoints that may be picked.
@@ -27,6 +27,7 @@ pub struct Candidates {
     overprovisioning: f64,
     tiers: Option<Box<Tiers>>,
     slow_start: Option<Box<SlowStart>>,
+    bound: Option<Bound>,
 }
 
 impl Candidates {
@@ -40,6 +41,7 @@ impl Candidates {
             overprovisioning: OVERPROVISIONING,
             tiers: None,
             slow_start: None,
+            bound: None,
         }
     }
 
@@ -48,6 +50,7 @@ impl Candidates {
         Self {
             overprovisioning: config.overprovisioning,
             slow_start: config.slow_start.map(|window| Box::new(SlowStart::new(window))),
+            bound: config.sticky.as_ref().map(|_| Bound::default()),
             ..Self::new(config.panic_threshold)
         }
     }
@@ -55,6 +58,9 @@ impl Candidates {
     /// Brings the list up to date, and what depends on time. Before each pick.
     pub fn prepare(&mut self, endpoints: &Endpoints, now: Instant) {
         let moved = self.refresh(endpoints);
+        if let Some(bound) = self.bound.as_mut().filter(|_| moved) {
+            bound.rebuild(endpoints.list(), &self.ready);
+        }
         if let Some(slow_start) = &mut self.slow_start {
             match &self.tiers {
                 _ if !moved => slow_start.advance(now),
@@ -65,6 +71,11 @@ impl Candidates {
                 }
             }
         }
+    }
+
+    /// The candidate that a request is bound to whose cookie has this [key](crate::balance::sticky::Token::key).
+    pub fn bound(&self, cookie: u64) -> Option<u32> {
+        self.bound.as_ref()?.find(cookie)
     }
 
     /// A request goes to this endpoint. After each pick.
@@ -153,6 +164,7 @@ impl Candidates {
             tried,
             now,
             key: None,
+            bound: None,
             tiers: self.tiers.as_deref(),
             slow_start: self.slow_start.as_deref().filter(|slow_start| !slow_start.is_idle()),
         }
@@ -175,6 +187,8 @@ pub struct View<'a> {
     pub now: Instant,
     /// The request's hash key, for strategies that have an affinity to one.
     pub key: Option<u64>,
+    /// The endpoint that the request is bound to, if it is a candidate.
+    pub(crate) bound: Option<u32>,
     /// The endpoints by priority, where there are several priorities.
     pub(crate) tiers: Option<&'a Tiers>,
     /// The endpoints that warm up, while there are any.
@@ -185,6 +199,12 @@ impl View<'_> {
     /// The same for a request with this key.
     pub fn with_key(self, key: Option<u64>) -> Self {
         Self { key, ..self }
+    }
+
+    /// The same for a request that is bound to this endpoint, as [`Candidates::bound`] has found it.
+    #[must_use]
+    pub fn with_bound(self, bound: Option<u32>) -> Self {
+        Self { bound, ..self }
     }
 
     /// Whether this endpoint was not tried for the request yet, is below its limit, and is not held back by slow start.

@@ -351,26 +351,37 @@ fn shares(reference: &Run, others: &[&Run]) -> Option<Row> {
                 bound: Bound::Points(SHARE).words(),
                 standing: Standing::Unknown,
             },
-            Some((row, off)) => Cell {
-                value: share(&row.name, row.share, row.share + off),
-                difference: signed(100.0 * off, "points"),
-                bound: Bound::Points(SHARE).words(),
-                standing: if 100.0 * off.abs() <= SHARE {
-                    Standing::Within
-                } else {
-                    Standing::Apart
-                },
-            },
+            Some((row, off)) => {
+                let total = |run: &Run| {
+                    run.measurement.endpoints.iter().map(|row| row.requests).sum::<u64>() as f64
+                };
+                let shares = (row.share, row.share + off);
+                let chance =
+                    Chance::Ratio(chance::of_shares(shares, (total(reference), total(run))));
+                let bound = Bound::Points(SHARE);
+                let more = chance.words(row.share, bound, total(reference));
+                let is_within =
+                    100.0 * off.abs() <= SHARE || chance.allows(row.share, row.share + off);
+                Cell {
+                    value: share(&row.name, row.share, row.share + off),
+                    difference: signed(100.0 * off, "points"),
+                    bound: more.map_or(bound.words(), |more| format!("{}, {more}", bound.words())),
+                    standing: if is_within { Standing::Within } else { Standing::Apart },
+                }
+            }
         }
     });
     let even = format!("{} endpoints", wanted.len());
-    let cells = cells.collect();
-    Some(Row {
-        figure: "share that differs most",
-        reference: even,
-        cells,
-        bound: Bound::Points(SHARE).words(),
-    })
+    let cells: Vec<Cell> = cells.collect();
+    let stated = Bound::Points(SHARE).words();
+    let bound = match &cells[..] {
+        [first, rest @ ..] if rest.iter().all(|cell| cell.bound == first.bound) => {
+            first.bound.clone()
+        }
+        cells if cells.iter().any(|cell| cell.bound != stated) => format!("{stated}, or chance"),
+        _ => stated,
+    };
+    Some(Row { figure: "share that differs most", reference: even, cells, bound })
 }
 
 /// `web-3 12.0 %, not 9.8 %`.

@@ -123,7 +123,7 @@ fn a_regression_is_found_and_the_same_is_none() {
     let first = worse.lines().take(4).collect::<Vec<_>>().join("\n");
     assert!(first.starts_with("worse\n") && first.contains("latency."), "{worse}");
     assert!(worse.contains("The configuration as resolved is not the same"), "{worse}");
-    assert!(worse.contains("5 % over all metrics"), "{worse}");
+    assert!(worse.contains("5 % over all groups"), "{worse}");
     let other_way = windtunnel(here, &["report", "diff", "slower", "old"]);
     assert!(ends(&other_way, 0).starts_with("better\n"), "{}", said(&other_way));
     // One metric alone, and a noise that swallows it.

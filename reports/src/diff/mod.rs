@@ -2,15 +2,14 @@
 //!
 //! Runs are paired by scenario, variant, world and seed: both of a pair faced the very same requests. For each of these
 //! groups and each metric the statistics are those of a comparison (see [`crate::statistics`]): the median of the paired
-//! ratios NEW / OLD with its bootstrap interval, the exact sign-flip test, and Holm's correction. Here the family are *all*
-//! questions of the whole diff, since one wrong alarm is enough to stop somebody's work: where nothing changed, an alarm comes
-//! in at most 5 % of all diffs, however many scenarios they have.
+//! ratios NEW / OLD with its bootstrap interval, the exact sign-flip test, and Holm's correction. One wrong alarm is enough to
+//! stop somebody's work, so it is the *whole* diff that is wrong in at most 5 % of cases where nothing changed, however
+//! many scenarios it has: how ten seeds suffice for that is told in `judging`.
 //!
-//! A family that large would cost power if it were counted naively, and most of its questions cannot be answered anyway:
-//! where fewer than six pairs differ no outcome is significant, and in virtual time most pairs do not differ at all. Such a question
-//! is not in the family (Tarone, "A modified Bonferroni method for discrete data", *Biometrics* 1990: what cannot become
-//! significant whatever its signs are costs nothing; the sizes of the differences decide that, and the test is conditional on
-//! these).
+//! Most questions of a diff cannot be answered anyway: where fewer than six pairs differ no outcome is significant, and in virtual
+//! time most pairs do not differ at all. Such a question is not in the family (Tarone, "A modified Bonferroni method for
+//! discrete data", *Biometrics* 1990: what cannot become significant whatever its signs are costs nothing; the sizes of
+//! the differences decide that, and the test is conditional on these).
 //!
 //! A difference is called where it is significant and beyond the noise floor: the one that was stated, or what OLD shows
 //! against itself if that is more (each seed against the next: A/A pairs). Three things need no statistics: a verdict that
@@ -33,7 +32,7 @@ use crate::csv::{ALWAYS, column};
 use crate::metrics::Unit;
 use crate::run::Verdict;
 use crate::statistics::{Better, Judged, NoiseFloor};
-use judging::{finding, judge};
+use judging::{Family, finding, judge};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fewer pairs that differ than this cannot be significant, whatever they say: 2 / 2^5 > 0.05.
@@ -149,9 +148,9 @@ pub struct Diff {
     pub noise: f64,
     /// How many runs have a counterpart.
     pub pairs: usize,
-    /// How many questions share Holm's correction.
+    /// In how many groups enough differs to be judged.
     pub family: usize,
-    /// How many pairs it takes for each of them to be answered.
+    /// How many pairs it takes for each of their metrics to be judged.
     pub needed: usize,
     /// Every metric of every group that has figures on both sides: worse first, then better, the largest first.
     pub findings: Vec<Finding>,
@@ -194,12 +193,12 @@ impl Diff {
         let is_new = |key: &&Key| before.contains(&key.group) && !old.runs.contains_key(key);
         lonely += new.runs.keys().filter(is_new).count();
         let stated = NoiseFloor::NONE.at_least(question.noise);
-        let mut findings = Vec::new();
+        let mut open = Vec::new();
         for (group, pairs) in &pairs {
             let of = |metric: &Asked| finding(group, pairs, metric, stated);
-            findings.extend(metrics.iter().filter_map(of));
+            open.extend(metrics.iter().filter_map(of));
         }
-        let (family, needed) = judge(&mut findings, stated, old);
+        let (mut findings, Family { groups: family, needed }) = judge(open, stated, old);
         findings.sort_by(|a, b| a.standing.cmp(&b.standing).then(b.size().total_cmp(&a.size())));
         let mut turns: Vec<Turn> =
             pairs.iter().flat_map(|(group, pairs)| turns(group, pairs)).collect();

@@ -179,24 +179,19 @@ pub(super) fn few(diff: &Diff) -> Option<String> {
     let seeds = if most == 1 { "seed" } else { "seeds" };
     let repeat = diff.needed.max(10);
     Some(format!(
-        "Too few runs to tell a difference from chance: {had} {seeds}, and it takes {} for so many metrics. Run OLD and NEW again with `windtunnel run … --repeat {repeat}`.",
+        "Too few runs to tell a difference from chance: {had} {seeds}, and it takes {}. Run OLD and NEW again with `windtunnel run … --repeat {repeat}`.",
         diff.needed
     ))
 }
 
 fn statistics(diff: &Diff) -> String {
     let noise = format::significant(diff.noise, 3);
-    let called = "A difference is called where it is significant (exact paired sign-flip test, 5 % over all metrics by Holm) and beyond the noise floor";
-    match diff.family {
-        0 => format!(
-            "{called}: {noise} %, or what OLD's seeds show among themselves if that is more."
-        ),
-        1 => format!(
-            "{called}: {noise} %, or what OLD's seeds show among themselves if that is more. One metric could be judged."
-        ),
-        n => format!(
-            "{called}: {noise} %, or what OLD's seeds show among themselves if that is more. {} metrics could be judged together.",
-            format::count(n as f64)
-        ),
-    }
+    let judged = match diff.family {
+        0 => String::new(),
+        1 => " In one group of runs enough differs to be judged.".to_owned(),
+        n => format!(" In {n} groups of runs enough differs to be judged."),
+    };
+    format!(
+        "A difference is called where it is significant (exact paired sign-flip tests, 5 % over all groups and then over the metrics of each, by Holm) and beyond the noise: {noise} %, or what OLD's seeds show among themselves if that is more.{judged}"
+    )
 }

@@ -17,6 +17,7 @@
 
 pub mod bootstrap;
 pub mod holm;
+pub mod joint;
 pub mod median;
 pub mod noise;
 pub mod permutation;
@@ -26,6 +27,7 @@ pub mod verdict;
 
 pub use bootstrap::{Interval, median_ratio_interval};
 pub use holm::holm;
+pub use joint::joint_sign_flip_p;
 pub use median::median;
 pub use noise::NoiseFloor;
 pub use permutation::sign_flip_p;

@@ -24,8 +24,8 @@ Examples:
   windtunnel report diff old new --format customSmallerIsBetter --out benchmarks.json
 
 Runs are paired by scenario, world, variant and seed. A difference is called only where it is significant (exact paired
-sign-flip test, corrected by Holm over everything that is compared) and larger than the noise; ten seeds are enough for
-one scenario, a suite of twenty that all changed takes fourteen.
+sign-flip tests, corrected by Holm) and larger than the noise; ten seeds are enough for a suite of which 25 scenarios
+changed.
 
 Exit codes: 0 nothing became worse, 1 something did, 2 bad usage or a bad directory, 4 no run of one has a counterpart in
 the other.";

@@ -1,5 +1,7 @@
 //! Several proxies: each goes by its own counts, and what is done to one is not done to the others.
 
+#![allow(clippy::float_cmp, reason = "counts, and times in virtual time, are exact")]
+
 use std::time::Duration;
 
 use loadgen::{

@@ -42,7 +42,12 @@ impl Member {
     /// The configuration as this one has it, at the start and after each reload. Here, and nowhere else, a proxy is told which
     /// one of how many it is; all the rest of what they are told is the same.
     #[must_use]
-    pub fn configure(self, config: ProxyConfig) -> ProxyConfig {
+    pub fn configure(self, mut config: ProxyConfig) -> ProxyConfig {
+        if let Some(subset) = &mut config.balance.subset
+            && self.of > 1
+        {
+            subset.index = self.index;
+        }
         config
     }
 }

@@ -41,7 +41,6 @@ const CHOICES: Bounds = Bounds { part: 0.06, share: 9.0, ..ORDER };
 const OVERLOAD: Bounds =
     Bounds { part: 0.1, tail: 0.2, ms: 0.1, rate: 0.06, share: 6.0, errors: 0.04, few: 2.0 };
 
-
 /// Each connection draws the latency of its packets from streams of its own, and the model has one stream a link: the same law and
 /// other draws, four for each request, of 0.58 ms standard deviation each. A percentile of 900 requests varies by some
 /// per cent with them; the counts do not.
@@ -215,6 +214,11 @@ fn load_that_spills_over_to_the_next_tier() {
 #[test]
 fn sessions_that_are_bound_by_a_cookie() {
     agree("sticky", Whole::Nothing, ORDER);
+}
+
+#[test]
+fn proxies_that_use_a_part_of_the_endpoints() {
+    agree("subsets", Whole::Nothing, ORDER);
 }
 
 #[test]

@@ -42,12 +42,14 @@ pub mod round_robin;
 pub mod slow_start;
 mod stale;
 pub mod sticky;
+pub mod subset;
 mod tiered;
 pub mod weighted_by_load;
 
 pub use key::Key;
 pub use slow_start::SlowStart;
 pub use sticky::{Sticky, StickyConfig};
+pub use subset::SubsetConfig;
 
 /// A balancing strategy at work, for one worker and one upstream.
 pub trait Balancer: fmt::Debug + Send {
@@ -307,6 +309,9 @@ pub struct BalanceConfig {
     /// Sticky sessions: a cookie that binds a client to the endpoint that it has been at. None by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<StickyConfig>,
+    /// Of many endpoints this proxy uses some only, and other proxies use others: `{ size = 20, index = 3 }`. All by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subset: Option<SubsetConfig>,
 }
 
 impl Default for BalanceConfig {
@@ -317,6 +322,7 @@ impl Default for BalanceConfig {
             slow_start: None,
             overprovisioning: OVERPROVISIONING,
             sticky: None,
+            subset: None,
         }
     }
 }
@@ -334,6 +340,9 @@ impl BalanceConfig {
         }
         if let Some(message) = self.slow_start.and_then(slow_start::problem) {
             return Some(("slow_start", message));
+        }
+        if let Some(problem) = self.subset.and_then(|subset| subset.problem()) {
+            return Some(problem);
         }
         let sticky = self.sticky.as_ref();
         if let Some(problem) = sticky.and_then(|sticky| sticky.problem(self.strategy.key())) {

@@ -5,6 +5,7 @@
 //! all that do not drain are candidates (Envoy's panic threshold). Wrong answers from some beat no answer from all.
 //!
 //! Where endpoints have different priorities, those of the [tiers](super::Tiers) that carry load are candidates, and the tiers are a part of the view.
+//! Where this proxy has a [subset](crate::balance::subset) of them, it is taken last, of each tier: so it is one of those who may be picked.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     Instant,
-    balance::{BalanceConfig, SlowStart, sticky::Bound},
+    balance::{BalanceConfig, SlowStart, sticky::Bound, subset::SubsetConfig},
 };
 
 /// One worker's list of the endpoints that may be picked.
@@ -26,6 +27,7 @@ pub struct Candidates {
     ready: Vec<u32>,
     overprovisioning: f64,
     tiers: Option<Box<Tiers>>,
+    subset: Option<SubsetConfig>,
     slow_start: Option<Box<SlowStart>>,
     bound: Option<Bound>,
 }
@@ -40,6 +42,7 @@ impl Candidates {
             ready: Vec::new(),
             overprovisioning: OVERPROVISIONING,
             tiers: None,
+            subset: None,
             slow_start: None,
             bound: None,
         }
@@ -49,6 +52,7 @@ impl Candidates {
     pub fn by(config: &BalanceConfig) -> Self {
         Self {
             overprovisioning: config.overprovisioning,
+            subset: config.subset,
             slow_start: config.slow_start.map(|window| Box::new(SlowStart::new(window))),
             bound: config.sticky.as_ref().map(|_| Bound::default()),
             ..Self::new(config.panic_threshold)
@@ -96,6 +100,9 @@ impl Candidates {
         self.tiers = Tiers::of(endpoints.list(), self.overprovisioning).map(Box::new);
         if let Some(tiers) = &mut self.tiers {
             tiers.divide(endpoints.list(), self.panic_threshold);
+            if let Some(subset) = &self.subset {
+                tiers.narrow(endpoints.list(), subset);
+            }
             tiers.write_candidates(&mut self.ready);
             self.panic = tiers.is_panic();
             return true;
@@ -108,6 +115,10 @@ impl Candidates {
         if self.panic {
             self.ready.clear();
             self.ready.extend(all().filter(|(_, e)| !e.is_draining()).map(|(index, _)| index));
+        }
+        if let Some(subset) = &self.subset {
+            let members = 0..endpoints.list().len() as u32;
+            subset.narrow(endpoints.list(), members, &mut self.ready);
         }
         true
     }

@@ -18,7 +18,7 @@
 use std::sync::Arc;
 
 use super::Endpoint;
-use crate::{Rng, rng::mix};
+use crate::{Rng, balance::subset::SubsetConfig, rng::mix};
 
 /// Envoy's factor.
 pub(crate) const OVERPROVISIONING: f64 = 1.4;
@@ -153,6 +153,16 @@ impl Tiers {
             tier.until = until;
         }
         self.is_split = self.list.iter().filter(|tier| tier.share > 0.0).count() > 1;
+    }
+
+    /// Leaves in each tier only those that are in this proxy's subset of it.
+    pub(super) fn narrow(&mut self, endpoints: &[Arc<Endpoint>], subset: &SubsetConfig) {
+        for tier in &mut self.list {
+            let of_tier =
+                |(_, endpoint): &(u32, &Arc<Endpoint>)| endpoint.priority == tier.priority;
+            let members = (0_u32..).zip(endpoints).filter(of_tier).map(|(index, _)| index);
+            subset.narrow(endpoints, members, &mut tier.candidates);
+        }
     }
 
     /// The tier that a request goes to.

@@ -24,7 +24,9 @@ pub fn with_secret(scenario: &Scenario, seed: u64) -> Cow<'_, Scenario> {
     tell(&mut scenario.proxy);
     for event in &mut scenario.events {
         if let Action::Reload { configs, .. } = &mut event.action {
-            configs.iter_mut().for_each(|config| tell(Arc::make_mut(config)));
+            for config in configs {
+                tell(Arc::make_mut(config));
+            }
         }
     }
     let admission = Admission::by(&secret.0).ok();

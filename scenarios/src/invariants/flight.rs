@@ -1,7 +1,8 @@
 //! `in_flight`: what an endpoint counts as in flight is there, and there is nothing at the end.
 //!
 //! A place that is never given back makes an endpoint look busy for ever, and at a limit it is closed for ever. So every taking
-//! and giving back of a place is counted here as well, and compared with the endpoint's own figure.
+//! and giving back of a place is counted here as well, and compared with the endpoint's own figure. In redirect mode a place is held from
+//! the redirect until its session is reported or expires, and what is open when a proxy ends is given back then.
 
 use std::{collections::BTreeMap, sync::Arc};
 

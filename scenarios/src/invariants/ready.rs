@@ -3,7 +3,7 @@
 //! Judged is the moment at which a request *turns* to an endpoint: when it takes a connection to it or dials one. Whatever befalls
 //! the endpoint while the dial is under way is nobody's fault. Whether so few are ready that all are used (panic) is worked out
 //! here from the counts, not asked for. An endpoint that a reload has removed is still used by the requests that began
-//! before, and by no other.
+//! before, and by no other. In redirect mode a request turns to an endpoint when its client is sent there.
 
 use policy::Instant;
 use proxy::engine::{Out, Standing};

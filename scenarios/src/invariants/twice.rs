@@ -1,7 +1,7 @@
 //! `never_twice`: no non-idempotent request is sent again once its bytes may have reached an endpoint (RFC 9110, section 9.2.2).
 //!
 //! Sendings are counted where bytes go out. A try for which no connection came about sends none, so a POST may
-//! go elsewhere after it.
+//! go elsewhere after it. In redirect mode the proxy sends nothing at all, so that only what endpoints see is checked.
 //!
 //! That is the proxy's own word. The endpoints have theirs: each notes which of these requests has come to it, and whatever came to two of
 //! them, or twice to one, was sent twice, whoever says otherwise.

@@ -36,7 +36,7 @@ pub(super) struct Clients {
     timeout: Duration,
     templates: Vec<Template>,
     trace: Option<Arc<TraceRequests>>,
-    per_request: bool,
+    pub(super) per_request: bool,
     route: Route,
     /// Connections of an open loop: when each idle one came to be idle, by proxy; how many there are, how many there may be.
     idle: Vec<Vec<Instant>>,
@@ -205,6 +205,8 @@ pub(super) enum Ending {
     Answered,
     /// Its connection broke.
     Broken,
+    /// The endpoint that it was sent to refuses it.
+    Refused,
     /// Its patience ended.
     TimedOut,
 }
@@ -337,6 +339,9 @@ impl World<'_> {
                         // It gives up dialling: the proxy never hears of the request.
                         self.requests[due.slot].stage = Stage::Done;
                     }
+                    if self.requests[due.slot].stage == Stage::Away {
+                        self.gives_up_away(due.slot);
+                    }
                     self.client_ends(due.slot, Ending::TimedOut);
                     // It closes its connection, and the proxy learns of it.
                     if let Some(slot) = self.requests.find(whose) {
@@ -377,6 +382,7 @@ impl World<'_> {
         match ending {
             Ending::TimedOut => sample.outcome = Outcome::TimedOut,
             Ending::Broken => sample.outcome = Outcome::Failed(FailClass::Reset),
+            Ending::Refused => sample.outcome = Outcome::Refused,
             Ending::Answered => {
                 sample.status = request.status;
                 sample.bytes_in = request.bytes;
@@ -395,16 +401,20 @@ impl World<'_> {
             self.failures.note(sample.outcome, || match ending {
                 Ending::TimedOut => format!("no complete answer within {timeout:?}"),
                 Ending::Broken => "the connection broke before the answer was complete".to_owned(),
+                Ending::Refused => "no connection: the endpoint refused it".to_owned(),
                 Ending::Answered => format!("status {status}"),
             });
         }
-        let stays = ending == Ending::Answered && !clients.per_request;
+        // What goes wrong at an endpoint is not the fault of the connection to the proxy.
+        let whole = ending == Ending::Answered || request.away && ending != Ending::TimedOut;
+        let stays = whole && !clients.per_request;
         match request.user {
             None if stays => clients.idle[usize::from(request.proxy)].push(now),
             None => clients.taken -= 1,
             Some(user) => {
                 clients.users[user as usize].idle = stays.then_some(now);
-                let pause = if ending == Ending::Broken { AFTER_REFUSAL } else { Duration::ZERO };
+                let broken = matches!(ending, Ending::Broken | Ending::Refused);
+                let pause = if broken { AFTER_REFUSAL } else { Duration::ZERO };
                 self.think(planned.load, user, pause);
             }
         }

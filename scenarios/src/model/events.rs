@@ -179,6 +179,11 @@ impl World<'_> {
                 Owner::Inquiry(inquiry) => self.endpoint_goes_on_with_load(endpoint, inquiry),
             }
         }
+        if self.redirect.is_some() {
+            for proxy in 0..self.proxies.len() as u32 {
+                self.deliver_reports(proxy, endpoint);
+            }
+        }
     }
 
     /// The process dies: all its jobs are lost, and every connection of this life is reset.
@@ -195,6 +200,9 @@ impl World<'_> {
         for proxy in 0..self.proxies.len() as u32 {
             let link = self.link_to(proxy, endpoint);
             self.send(link, Direction::Down, Message::Dead(life));
+        }
+        if self.redirect.is_some() {
+            self.dies_away(endpoint, life);
         }
         for owner in held {
             if let Owner::Probe(probe) = owner {
@@ -264,6 +272,7 @@ pub(super) fn direction_of(message: Message) -> Direction {
         | Message::Cancel(_)
         | Message::ProbeDial(_)
         | Message::ProbeAsk(_)
+        | Message::ReportsTaken(..)
         | Message::LoadDial(_)
         | Message::LoadAsk(_) => Direction::Up,
         Message::ClientAccepted(_)
@@ -275,6 +284,9 @@ pub(super) fn direction_of(message: Message) -> Direction {
         | Message::Response(..)
         | Message::Head(_)
         | Message::Dead(_)
+        | Message::Redirected(_)
+        | Message::ReportDial(..)
+        | Message::Reports(..)
         | Message::ProbeAnswer(..)
         | Message::ProbeAccepted(_)
         | Message::LoadAccepted(..)

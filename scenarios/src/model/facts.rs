@@ -88,6 +88,7 @@ impl World<'_> {
         self.look_at_recovery();
         let all = self.setups.iter().flat_map(|setup| setup.shared.endpoints.list());
         self.invariants.compare_in_flight(self.now, all);
+        self.forget_sessions();
         // What a cut link holds back for ever never ends.
         if self.requests.live() == 0 {
             self.invariants.at_rest(self.now);
@@ -102,7 +103,8 @@ impl World<'_> {
                 Instant::NEVER => Instant::START,
                 due => due,
             };
-            let limit = if self.requests.live() > 0 { due.max(rest) } else { due };
+            let moves = self.requests.live() > 0 || self.has_sessions();
+            let limit = if moves { due.max(rest) } else { due };
             let Some((at, next)) = self.agenda.next().filter(|(at, _)| *at <= limit) else {
                 return;
             };

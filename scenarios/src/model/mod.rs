@@ -47,6 +47,7 @@ mod path;
 mod probe;
 mod proxies;
 mod queue;
+mod redirect;
 mod request;
 mod serve;
 mod setup;
@@ -284,6 +285,7 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         events: 0,
         notes: Vec::new(),
         invariants: Invariants::new(scenario, Instant::START),
+        redirect: None,
     };
     // What happens at the same moment happens in this order: readings, events, then what they are about.
     world.plan_readings();
@@ -293,6 +295,7 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         world.put_in_force(proxy, config.clone());
         world.plan_sweep(proxy);
     }
+    world.prepare_redirects(seed);
     world.agenda.set(world.arrivals, world.schedule.due());
     for load in 0..world.clients.len() {
         for user in 0..world.clients[load].users() {

@@ -46,6 +46,9 @@ impl World<'_> {
             .and_then(|key| clients.letter.key(key, &config.forwarding, &request.planned));
         self.invariants.asked(self.now, request.setup);
         setup.budget.on_request(self.now);
+        if self.redirect.is_some() && self.has_no_session_left(slot) {
+            return self.refuse_session(slot);
+        }
         self.reach(slot);
     }
 
@@ -87,6 +90,10 @@ impl World<'_> {
         (request.index, request.leased) = (index, self.now);
         self.invariants.taken(self.now, request.setup, index);
         request.attempt = request.attempt.wrapping_add(1);
+        if self.redirect.is_some() {
+            self.send_away(slot);
+            return true;
+        }
         let setup = &mut self.setups[request.setup as usize];
         let pool = &mut setup.pools[index as usize];
         let life = if request.fresh_only { None } else { pool.take(&setup.config, self.now) };
@@ -151,6 +158,9 @@ impl World<'_> {
     /// A connection has been opened.
     pub(super) fn connected(&mut self, attempt: Try, life: u32) {
         let Some(slot) = self.requests.find_try(attempt) else { return };
+        if self.requests[slot].stage == Stage::Away {
+            return self.connected_away(slot, life);
+        }
         self.tally.upstream_connects += 1;
         self.requests[slot].life = life;
         self.send_up(slot);
@@ -185,7 +195,10 @@ impl World<'_> {
 
     /// The endpoint has refused a connection.
     pub(super) fn refused(&mut self, attempt: Try) {
-        if let Some(slot) = self.requests.find_try(attempt) {
+        let Some(slot) = self.requests.find_try(attempt) else { return };
+        if self.requests[slot].stage == Stage::Away {
+            self.lost_away(slot, Ending::Refused);
+        } else {
             self.failed(slot, Fault::ConnectRefused);
         }
     }
@@ -195,6 +208,7 @@ impl World<'_> {
         let Some(slot) = self.requests.find_try(attempt) else { return };
         let request = &self.requests[slot];
         let fault = match (request.stage, request.reused) {
+            (Stage::Away, _) => return self.lost_away(slot, Ending::Broken),
             (Stage::Streaming, _) => Fault::ClosedMidResponse,
             (_, true) => Fault::ReusedClosed,
             (_, false) => Fault::ClosedBeforeResponse,
@@ -248,6 +262,9 @@ impl World<'_> {
     /// An answer has come, whole, or its last byte.
     pub(super) fn responded(&mut self, attempt: Try, status: u16) {
         let Some(slot) = self.requests.find_try(attempt) else { return };
+        if self.requests[slot].stage == Stage::Away {
+            return self.answered_away(slot, status);
+        }
         if self.reporting && self.requests[slot].stage != Stage::Streaming {
             self.hear_load(slot);
         }
@@ -277,6 +294,9 @@ impl World<'_> {
     /// The head of an answer has come, whose body will take its time.
     pub(super) fn streams(&mut self, attempt: Try, endpoint: u32) {
         let Some(slot) = self.requests.find_try(attempt) else { return };
+        if self.requests[slot].stage == Stage::Away {
+            return;
+        }
         if self.reporting {
             self.hear_load(slot);
         }
@@ -382,7 +402,7 @@ impl World<'_> {
     pub(super) fn client_gone(&mut self, slot: u32) {
         self.requests[slot].gone = true;
         match self.requests[slot].stage {
-            Stage::Dialling | Stage::Coming | Stage::Done => {}
+            Stage::Dialling | Stage::Coming | Stage::Away | Stage::Done => {}
             Stage::Queued => {
                 self.leave_line(slot);
                 self.conclude(slot, Some(Fault::ClientGone));

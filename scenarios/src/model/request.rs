@@ -40,6 +40,8 @@ pub(super) enum Stage {
     Waiting,
     /// The head has gone to the client, and the body flows.
     Streaming,
+    /// The client was sent to the endpoint, and is on its way or there.
+    Away,
     /// It is done with it.
     Done,
 }
@@ -92,6 +94,9 @@ pub(super) struct Request {
     pub(super) status: u16,
     pub(super) bytes: u64,
     pub(super) answered: Option<u32>,
+    /// Whether its client was sent to an endpoint, and the number of its session there.
+    pub(super) away: bool,
+    pub(super) session: u64,
 }
 
 /// What of a method matters here.
@@ -173,6 +178,8 @@ impl Slab {
                 status: 0,
                 bytes: 0,
                 answered: None,
+                away: false,
+                session: 0,
             });
             return (self.slots.len() - 1) as u32;
         };
@@ -181,7 +188,7 @@ impl Slab {
         (request.user, request.kind, request.stage) = (user, kind, Stage::Coming);
         request.proxy = proxy;
         (request.intended, request.sent) = (intended, sent);
-        (request.client_done, request.gone) = (false, false);
+        (request.client_done, request.gone, request.away) = (false, false, false);
         (request.fresh_only, request.again, request.body_sent) = (false, false, false);
         (request.retries, request.status, request.bytes) = (0, 0, 0);
         (request.sendings, request.has_come) = (0, false);
@@ -215,6 +222,11 @@ impl Slab {
 
     pub(super) fn attempt(&self, slot: u32) -> Try {
         Try { slot, attempt: self.slots[slot as usize].attempt }
+    }
+
+    /// Every slot whose request is away, in their order.
+    pub(super) fn away(&self) -> impl Iterator<Item = (u32, &Request)> {
+        (0_u32..).zip(&self.slots).filter(|(_, request)| request.stage == Stage::Away)
     }
 
     /// Every slot whose request the proxy has at an endpoint, in their order.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use backend_sim::station::JobId;
-use policy::Instant;
+use policy::{Instant, token::report::End};
 
 use super::{
     backend::{FAILURE, FULL, HEALTHY, Misfortune, Owner},
     link::Direction,
     probe::Probe,
-    request::{Kind, Try},
+    request::{Kind, Stage, Try},
     world::{Event, Message, World},
 };
 
@@ -59,7 +59,7 @@ impl World<'_> {
         let backend = &mut self.backends[endpoint as usize];
         if backend.down || backend.life != self.requests[slot].life {
             backend.hits.crash += 1;
-            let link = self.link_to(u32::from(self.requests[slot].proxy), endpoint);
+            let link = self.link_back(endpoint, Owner::Request(attempt));
             self.send(link, Direction::Down, Message::Closed(attempt));
             return None;
         }
@@ -79,6 +79,9 @@ impl World<'_> {
     /// The link between an endpoint and whoever has asked it.
     fn link_back(&self, endpoint: u32, owner: Owner) -> u32 {
         let proxy = match owner {
+            Owner::Request(Try { slot, .. }) if self.requests[slot].stage == Stage::Away => {
+                return self.link_away(slot);
+            }
             Owner::Request(Try { slot, .. }) => u32::from(self.requests[slot].proxy),
             Owner::Probe(probe) => self.proxy_of(probe.setup),
             Owner::Inquiry(inquiry) => self.proxy_of(inquiry.setup),
@@ -146,6 +149,12 @@ impl World<'_> {
             Misfortune::Reset => {
                 backend.note_failed(self.now);
                 let link = self.link_back(endpoint, owner);
+                if self.redirect.is_some()
+                    && let Owner::Request(Try { slot, .. }) = owner
+                    && let Some(visit) = self.visit_of(slot)
+                {
+                    self.report(endpoint, visit, End::Broken);
+                }
                 let message = match owner {
                     Owner::Request(attempt) => Message::Closed(attempt),
                     Owner::Probe(probe) => Message::ProbeAnswer(probe, 0),
@@ -177,6 +186,9 @@ impl World<'_> {
         if let Owner::Request(attempt) = owner {
             self.requests[attempt.slot].job = Some(job);
             self.requests[attempt.slot].bytes = bytes;
+            if self.redirect.is_some() {
+                self.visits(endpoint, attempt.slot, job);
+            }
         }
         self.tell_started(endpoint);
         self.rearm(endpoint);
@@ -184,10 +196,15 @@ impl World<'_> {
 
     /// The endpoint answers at once.
     fn answer(&mut self, endpoint: u32, owner: Owner, status: u16, bytes: u64) {
+        let mut visit = None;
         if let Owner::Request(Try { slot, .. }) = owner {
             self.requests[slot].bytes = bytes;
+            visit = self.visit_of(slot);
         }
         self.respond(endpoint, owner, status);
+        if let Some(visit) = visit {
+            self.report(endpoint, visit, End::Answered(status));
+        }
     }
 
     fn respond(&mut self, endpoint: u32, owner: Owner, status: u16) {
@@ -230,6 +247,11 @@ impl World<'_> {
             if let Some(owner) = owner {
                 self.respond(endpoint, owner, 200);
             }
+            if self.redirect.is_some()
+                && let Some(done) = done
+            {
+                self.job_ends(endpoint, done.job, End::Answered(200));
+            }
         }
         self.tell_started(endpoint);
         // A retry may have come back here at once.
@@ -267,6 +289,9 @@ impl World<'_> {
     /// The proxy wants an answer no more.
     pub(super) fn cancel_job(&mut self, endpoint: u32, job: JobId) {
         if self.backends[endpoint as usize].station.cancel(self.now, job) {
+            if self.redirect.is_some() {
+                self.job_ends(endpoint, job, End::Cancelled);
+            }
             self.tell_started(endpoint);
             self.rearm(endpoint);
         }
@@ -293,7 +318,7 @@ impl World<'_> {
         let (freeze, now) = (self.freeze_of(link), self.now);
         let under_way = self.requests.at_endpoints();
         let streams = under_way.filter(|(slot, request)| {
-            request.stage == super::request::Stage::Streaming && self.endpoint_link(*slot) == link
+            request.stage == Stage::Streaming && self.endpoint_link(*slot) == link
         });
         let streams = streams.map(|(slot, request)| {
             let patience = self.setups[request.setup as usize].config.timeouts.stream_idle.0;

@@ -22,6 +22,7 @@ use super::{
     parts::Parts,
     probe::Probe,
     proxies::Proxy,
+    redirect::Redirect,
     request::{Ref, Slab, Stage, Try},
     setup::Setup,
     tally::{Failures, Tally},
@@ -81,6 +82,14 @@ pub(super) enum Message {
     LoadAsk(Inquiry),
     /// It is answered, or cannot be.
     LoadAnswer(Inquiry),
+    /// The client is sent to an endpoint.
+    Redirected(Ref),
+    /// An endpoint, in this life, opens a connection to this proxy for its reports.
+    ReportDial(u32, u32),
+    /// A batch of them.
+    Reports(u32, u32),
+    /// The proxy has accepted the connection, or taken the batch.
+    ReportsTaken(u32, u32),
 }
 
 /// What happens once.
@@ -121,6 +130,7 @@ pub(super) enum Source {
     Connect(u32),
     Response(u32),
     Queue(u32),
+    Sessions,
 }
 
 /// All that there is.
@@ -165,6 +175,8 @@ pub(super) struct World<'a> {
     pub(super) events: u64,
     pub(super) notes: Vec<String>,
     pub(super) invariants: Invariants,
+    /// In redirect mode.
+    pub(super) redirect: Option<Box<Redirect>>,
 }
 
 /// So many events between two looks at whoever watches.
@@ -225,6 +237,7 @@ impl World<'_> {
             Source::Connect(setup) => self.connects_late(setup),
             Source::Response(setup) => self.responses_late(setup),
             Source::Queue(setup) => self.queue_late(setup),
+            Source::Sessions => self.sessions_expire(),
         }
     }
 
@@ -299,11 +312,17 @@ impl World<'_> {
             Message::Dial(attempt) => self.endpoint_is_dialled(link, attempt),
             Message::Accepted(attempt, life) => self.connected(attempt, life),
             Message::Refused(attempt) => self.refused(attempt),
-            Message::Request(attempt) => self.endpoint_is_asked(endpoint, attempt),
+            Message::Request(attempt) => {
+                if self.redirect.is_some() {
+                    self.arrives(attempt);
+                }
+                self.endpoint_is_asked(endpoint, attempt);
+            }
             Message::Closed(attempt) => self.closed(attempt),
             Message::Response(attempt, status) => self.responded(attempt, status),
             Message::Head(attempt) => self.streams(attempt, endpoint),
             Message::Cancel(job) => self.cancel_job(endpoint, job),
+            Message::Dead(life) if self.is_direct(link) => self.bury_away(link, life),
             Message::Dead(life) => self.bury(link, life),
             Message::ProbeDial(probe) => self.endpoint_is_probed(endpoint, probe),
             Message::ProbeAccepted(probe) => self.probe_connected(endpoint, probe),
@@ -313,6 +332,13 @@ impl World<'_> {
             Message::LoadAccepted(inquiry, life) => self.inquiry_connected(link, inquiry, life),
             Message::LoadAsk(inquiry) => self.endpoint_is_asked_for_load(link, inquiry),
             Message::LoadAnswer(inquiry) => self.end_inquiry(inquiry, End::Answered),
+            Message::Redirected(whose) => self.follow(whose),
+            Message::ReportDial(proxy, life) => {
+                self.tally.client_connections += 1;
+                self.send(link, Direction::Up, Message::ReportsTaken(proxy, life));
+            }
+            Message::Reports(proxy, life) => self.take_reports(proxy, endpoint, life),
+            Message::ReportsTaken(proxy, life) => self.lane_is_free(proxy, endpoint, life),
         }
     }
 

@@ -260,3 +260,8 @@ fn endpoints_that_remember() {
 fn sessions() {
     agree("sessions", Whole::Nothing, ORDER);
 }
+
+#[test]
+fn clients_that_are_sent_to_the_endpoints() {
+    agree("redirect", Whole::Times, ORDER);
+}

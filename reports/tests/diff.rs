@@ -82,19 +82,35 @@ fn a_tenth_slower_is_found_with_ten_seeds() {
     assert_eq!(found.count(), 20);
 }
 
+/// So many scenarios, ten seeds of each.
+fn many(seed: u64, scenarios: u64, factor: f64) -> Results {
+    let mut all = Results { name: "suite".to_owned(), ..Results::default() };
+    for scenario in 0..scenarios {
+        for (mut key, told) in ten_seeds(seed + 10_000 * scenario, factor).runs {
+            key.group.scenario = format!("ci/{scenario}");
+            all.runs.insert(key, told);
+        }
+    }
+    all
+}
+
+#[test]
+fn many_scenarios_raise_no_more_alarms_than_one() {
+    let question =
+        Question { noise: 0.0, metrics: ["latency.p50", "latency.p99"].map(str::to_owned).into() };
+    let called = (0..100).filter(|n| {
+        let (old, new) = (many(2 * n, 6, 1.0), many(2 * n + 1, 6, 1.0));
+        let diff = Diff::of(&old, &new, &question).expect("comparable");
+        assert_eq!((diff.family, diff.needed), (6, 8));
+        diff.is_worse() || diff.found(Standing::Better).next().is_some()
+    });
+    let called = called.count();
+    assert!(called <= 5, "{called} calls in 100");
+}
+
 #[test]
 fn ten_seeds_suffice_for_a_suite_that_changed_everywhere() {
-    let side = |seed: u64, factor: f64| {
-        let mut all = Results { name: "suite".to_owned(), ..Results::default() };
-        for scenario in 0..20 {
-            for (mut key, told) in ten_seeds(seed + 100 * scenario, factor).runs {
-                key.group.scenario = format!("ci/{scenario}");
-                all.runs.insert(key, told);
-            }
-        }
-        all
-    };
-    let diff = Diff::of(&side(1, 1.0), &side(5001, 1.2), &NOISE).expect("comparable");
+    let diff = Diff::of(&many(1, 20, 1.0), &many(5001, 20, 1.2), &NOISE).expect("comparable");
     assert_eq!((diff.family, diff.needed), (20, 10));
     let worse = diff.found(Standing::Worse).filter(|worse| worse.metric.starts_with("latency."));
     assert_eq!(worse.count(), 40);

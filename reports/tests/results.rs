@@ -106,16 +106,42 @@ proptest! {
     }
 
     #[test]
-    fn nor_does_a_byte_that_flipped(place in 0..30_000_usize, bit in 0..8_u32) {
-        let mut suite = Suite::default();
-        suite.runs.extend(SMALL.with(|small| small.runs.first().cloned()));
-        let mut bytes = lines(&suite).into_bytes();
-        let place = place % bytes.len();
+    fn nor_does_a_byte_that_flipped(place in any::<proptest::sample::Index>(), bit in 0..7_u32) {
+        let mut bytes = SMALL.with(Clone::clone);
+        let place = place.index(bytes.len());
         bytes[place] ^= 1 << bit;
-        let _ = parse(bytes.as_slice());
+        drawn(&bytes);
+    }
+
+    #[test]
+    fn nor_does_another_number(place in any::<proptest::sample::Index>(), number in 0..5_usize) {
+        let text = String::from_utf8(SMALL.with(Clone::clone)).expect("text");
+        let digits: Vec<usize> = text
+            .match_indices(|c: char| c.is_ascii_digit())
+            .map(|(place, _)| place)
+            .filter(|place| text[..*place].ends_with([',', ':', '[']))
+            .collect();
+        let from = digits[place.index(digits.len())];
+        let to = text[from..].find([',', ']', '}']).expect("it ends") + from;
+        let other = ["0", "18446744073709551615", "9007199254740993", "-1.5e300", "1e-300"][number];
+        drawn(format!("{}{other}{}", &text[..from], &text[to..]).as_bytes());
+    }
+}
+
+/// Reads it, and writes every file if it can be read.
+fn drawn(bytes: &[u8]) {
+    if let Ok(runs) = parse(bytes) {
+        let suite = Suite { runs, manifest: sample::manifest() };
+        for name in files::FILES {
+            let _ = files::render(name, &suite);
+        }
     }
 }
 
 thread_local! {
-    static SMALL: Suite = sample::suite(0.02);
+    static SMALL: Vec<u8> = {
+        let mut suite = sample::suite(0.02);
+        suite.runs.truncate(1);
+        lines(&suite).into_bytes()
+    };
 }

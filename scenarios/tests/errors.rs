@@ -49,6 +49,22 @@ fn instead(wrong: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn what_works_over_any_strategy() {
+    let pictures = with(&[
+        "[proxy.balance]\nslow_start = \"0s\"",
+        "[proxy.balance]\noverprovisioning = 0.5",
+        "[proxy.balance]\nsticky = { cookie = \"a b\" }",
+        "[proxy.balance]\nsticky = { same_site = \"never\" }",
+        "[proxy.balance]\nsticky = { cookie = \"s\" }\nstrategy = { strategy = \"maglev\", key = \"cookie:s\" }",
+        "[proxy.balance]\nsubset = { size = 0 }",
+        "[proxy.balance]\nsubset = { index = 1 }",
+        "[backends.spare]\npriority = 256",
+        "[proxy]\nmode = \"redirect\"\nbalance = { sticky = {} }",
+    ]);
+    insta::assert_snapshot!(pictures);
+}
+
+#[test]
 fn the_file_itself() {
     let pictures = instead(&[
         ("duration = \"60s\"", ""),

@@ -341,7 +341,7 @@ impl BalanceConfig {
         if let Some(message) = self.slow_start.and_then(slow_start::problem) {
             return Some(("slow_start", message));
         }
-        if let Some(problem) = self.subset.and_then(|subset| subset.problem()) {
+        if let Some(problem) = self.subset.and_then(SubsetConfig::problem) {
             return Some(problem);
         }
         let sticky = self.sticky.as_ref();

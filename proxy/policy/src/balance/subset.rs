@@ -42,13 +42,13 @@ pub struct SubsetConfig {
 
 impl SubsetConfig {
     /// What is impossible about the values: the field, and what it must be.
-    pub(super) fn problem(&self) -> Option<(&'static str, String)> {
+    pub(super) fn problem(self) -> Option<(&'static str, String)> {
         (self.size == 0).then(|| ("subset.size", "must be at least 1".to_owned()))
     }
 
     /// Leaves only those of the candidates that are in this proxy's subset of `members`. Both are in rising order.
     pub(crate) fn narrow(
-        &self,
+        self,
         endpoints: &[Arc<Endpoint>],
         members: impl Iterator<Item = u32>,
         candidates: &mut Vec<u32>,

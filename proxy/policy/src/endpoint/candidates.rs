@@ -100,7 +100,7 @@ impl Candidates {
         self.tiers = Tiers::of(endpoints.list(), self.overprovisioning).map(Box::new);
         if let Some(tiers) = &mut self.tiers {
             tiers.divide(endpoints.list(), self.panic_threshold);
-            if let Some(subset) = &self.subset {
+            if let Some(subset) = self.subset {
                 tiers.narrow(endpoints.list(), subset);
             }
             tiers.write_candidates(&mut self.ready);
@@ -116,7 +116,7 @@ impl Candidates {
             self.ready.clear();
             self.ready.extend(all().filter(|(_, e)| !e.is_draining()).map(|(index, _)| index));
         }
-        if let Some(subset) = &self.subset {
+        if let Some(subset) = self.subset {
             let members = 0..endpoints.list().len() as u32;
             subset.narrow(endpoints.list(), members, &mut self.ready);
         }

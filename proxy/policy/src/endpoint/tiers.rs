@@ -156,7 +156,7 @@ impl Tiers {
     }
 
     /// Leaves in each tier only those that are in this proxy's subset of it.
-    pub(super) fn narrow(&mut self, endpoints: &[Arc<Endpoint>], subset: &SubsetConfig) {
+    pub(super) fn narrow(&mut self, endpoints: &[Arc<Endpoint>], subset: SubsetConfig) {
         for tier in &mut self.list {
             let of_tier =
                 |(_, endpoint): &(u32, &Arc<Endpoint>)| endpoint.priority == tier.priority;

@@ -3,6 +3,8 @@
 //! Without a byte of it: of the cookie there is its name, what it says of the endpoint, and how long it lasts. A request takes along what
 //! its client has when it is sent; a client keeps what an answer has set when that answer is complete.
 
+use std::{num::NonZeroU64, time::Duration};
+
 use policy::{
     Instant,
     balance::{Sticky, StickyConfig, key, sticky::Token},
@@ -11,12 +13,10 @@ use policy::{
 
 use super::world::World;
 
-/// What a client's cookie says: the hashes of its name and of its value.
+/// What a client's cookie says: the hashes of its name and of its value in one word, since each request under way has one. Under another
+/// name it says nothing that anybody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cookie {
-    name: u64,
-    pub(super) value: u64,
-}
+pub(super) struct Cookie(NonZeroU64);
 
 /// The cookies of a load's clients.
 #[derive(Debug, Default)]
@@ -56,8 +56,14 @@ impl Bindings {
     }
 
     /// The value of a cookie that is this proxy's.
-    pub(super) fn read(&self, cookie: Cookie) -> Option<u64> {
-        (cookie.name == self.name).then_some(cookie.value)
+    pub(super) fn read(&self, cookie: Cookie) -> u64 {
+        cookie.0.get() ^ self.name
+    }
+
+    /// The cookie of the endpoint at this place.
+    fn cookie(&self, place: u32) -> Option<Cookie> {
+        let token = self.tokens.get(place as usize)?;
+        NonZeroU64::new(token.key ^ self.name).map(Cookie)
     }
 }
 
@@ -81,13 +87,11 @@ impl World<'_> {
         let clients = &mut self.clients[usize::from(request.planned.load)];
         let setup = &self.setups[request.setup as usize];
         let Some(bindings) = &setup.bindings else { return };
-        let Some(token) = bindings.tokens.get(request.index as usize) else { return };
-        let cookie = Cookie { name: bindings.name, value: token.key };
+        let Some(cookie) = bindings.cookie(request.index) else { return };
         if request.answered.is_some() && request.cookie != Some(cookie) && clients.are_named {
             let age = bindings.sticky.max_age();
-            let until = age.map_or(Instant::NEVER, |age| {
-                self.now + std::time::Duration::from_secs(age.0.as_secs())
-            });
+            let until =
+                age.map_or(Instant::NEVER, |age| self.now + Duration::from_secs(age.0.as_secs()));
             clients.cookies.keep(request.planned.client, cookie, until);
         }
     }

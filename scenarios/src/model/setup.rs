@@ -238,7 +238,7 @@ impl Setup {
             outlier::expire(endpoints, now);
         }
         self.candidates.prepare(endpoints, now);
-        let value = self.bindings.as_ref().zip(cookie).and_then(|(all, cookie)| all.read(cookie));
+        let value = self.bindings.as_ref().zip(cookie).map(|(all, cookie)| all.read(cookie));
         let bound = value.and_then(|value| self.candidates.bound(value));
         let view = self.candidates.view(endpoints, tried, now).with_key(key).with_bound(bound);
         if let Some(index) = balance::pick(&mut *self.balancer, &view, &mut self.rng)

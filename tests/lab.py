@@ -92,8 +92,8 @@ class Process:
 class Proxy(Process):
     """A running proxy."""
 
-    def __init__(self, log, endpoints, workers, settings):
-        command = [PROGRAMS / "proxy", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", workers]
+    def __init__(self, log, endpoints, workers, settings, config=None):
+        command = [PROGRAMS / "proxy", *(["--config", config] if config else []), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", workers]
         command += ["--endpoint", ",".join(f"127.0.0.1:{port}" for port in endpoints)]
         for setting in settings:
             command += ["--set", setting]
@@ -148,9 +148,9 @@ class Lab:
         process.port = int(process.match.group(1))
         return process
 
-    def proxy(self, endpoints, *settings, workers=1):
-        """A proxy in front of these ports."""
-        return self._keep(Proxy(self.log, endpoints, workers, settings))
+    def proxy(self, endpoints, *settings, workers=1, config=None):
+        """A proxy in front of these ports, with the settings of a file before those that are named."""
+        return self._keep(Proxy(self.log, endpoints, workers, settings, config))
 
 
 class Results:
@@ -166,12 +166,12 @@ class Results:
         self.rows += 1
         self.failed += bool(problem)
         verdict = "FAILED" if problem else "ok"
-        print(f"{subject:<12} {what:<54} {verdict:<7} {problem or figures}", flush=True)
+        print(f"{subject:<15} {what:<54} {verdict:<7} {problem or figures}", flush=True)
 
     def skip(self, subject, what):
         """Said loudly, and not counted as a pass."""
         self.skipped += 1
-        print(f"{subject:<12} {what:<54} MISSING", flush=True)
+        print(f"{subject:<15} {what:<54} MISSING", flush=True)
 
     def finish(self, skipped_is=1):
         """The last line, and the exit code."""

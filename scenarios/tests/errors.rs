@@ -59,7 +59,6 @@ fn what_works_over_any_strategy() {
         "[proxy.balance]\nsubset = { size = 0 }",
         "[proxy.balance]\nsubset = { index = 1 }",
         "[backends.spare]\npriority = 256",
-        "[proxy]\nmode = \"redirect\"\nbalance = { sticky = {} }",
     ]);
     insta::assert_snapshot!(pictures);
 }

@@ -251,10 +251,6 @@ impl ProxyConfig {
         }
         if self.mode == Mode::Redirect {
             self.redirect.problems(self.listen, &mut problems);
-            if self.balance.sticky.is_some() {
-                let message = "binds no client in redirect mode: no answer passes through the proxy; leave it out";
-                problems.push(Problem::new("balance.sticky", message));
-            }
         }
         if !self.forwarding.pseudonym_is_token() {
             problems.push(Problem::new(

@@ -114,6 +114,12 @@ impl<N: Net> Exchange<'_, N> {
         location.extend_from_slice(b"http://");
         location.extend_from_slice(site.authority.as_bytes());
         token::join(asked.target, &code, &mut location);
+        let binds = self.setup.upstream.binding(lease.index);
+        // Who is bound to it already need not be told.
+        let binds = binds.filter(|(sticky, bound)| {
+            let peer = &self.client.peer;
+            self.setup.signature.key(sticky.key(), request, peer) != Some(bound.key)
+        });
         sessions.open(nonce, lease, self.worker.clock.now() + config.expire.0);
         let keep =
             self.pad.upload.is_received() && request.keep_alive() && !self.worker.draining.get();
@@ -121,6 +127,11 @@ impl<N: Net> Exchange<'_, N> {
         http1::encode::status_line(out, 307);
         http1::encode::field(out, b"Location", &location);
         http1::encode::field(out, b"Cache-Control", b"no-store");
+        if let Some((sticky, bound)) = binds {
+            out.extend_from_slice(b"Set-Cookie: ");
+            sticky.write(bound, out);
+            out.extend_from_slice(b"\r\n");
+        }
         self.worker.with_date(|date| http1::encode::field(out, b"Date", date));
         http1::encode::content_length(out, 0);
         Persistence::of(request.version(), keep).write(out);

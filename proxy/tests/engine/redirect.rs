@@ -6,6 +6,7 @@ use backend_sim::{Admission, BackendConfig, GroupSpec};
 use net::Real;
 use policy::{
     Seed,
+    balance::StickyConfig,
     quantity::TimeSpan,
     token::{
         Asked, Bearer, Grant, Key, Refusal,
@@ -188,6 +189,26 @@ fn reports_find_the_worker_that_has_the_session() {
         assert_eq!(tell(&mut rig.client(), &key(), nonce, End::Answered(200)), 204);
     }
     eventually("all are over", || rig.in_flight(0) == 0);
+}
+
+#[test]
+fn a_client_that_is_bound_is_sent_to_its_endpoint_again() {
+    let endpoints = [Origin::new(), Origin::new(), Origin::new()];
+    let addresses: Vec<SocketAddr> = endpoints.iter().map(Origin::address).collect();
+    let mut setup = redirecting(config(&addresses));
+    let sticky = StickyConfig { cookie: "route".to_owned(), ..StickyConfig::default() };
+    setup.balance.sticky = Some(sticky);
+    let rig = Rig::start(setup);
+    let first = rig.get("/");
+    let cookie = first.field("set-cookie").expect("it is bound");
+    let cookie = cookie.split(';').next().expect("a pair");
+    for _ in 0..6 {
+        let mut client = rig.client();
+        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n"));
+        let again = client.response();
+        assert_eq!(location(&again).0, location(&first).0);
+        assert_eq!(again.field("set-cookie"), None);
+    }
 }
 
 #[test]

@@ -57,10 +57,11 @@ pub struct BackendConfig {
     /// the process lives, not that it is idle.
     pub health_path: String,
     /// The path of the load probe. It is answered at once, with 204 and a load report, also by an endpoint that fails; one that
-    /// hangs answers nothing. Empty: there is none. A scenario whose strategy probes sets it to what that one asks for.
+    /// hangs answers nothing. Empty: there is none. In a scenario it is always what the strategy asks for, if that one probes, and else
+    /// none.
     pub probe_path: String,
-    /// Whether each answer says how loaded the endpoint is, in the field `endpoint-load-metrics`. A scenario whose strategy reads
-    /// that sets it.
+    /// Whether each answer says how loaded the endpoint is, in the field `endpoint-load-metrics`. A scenario whose
+    /// strategy reads that sets it.
     pub load_report: bool,
     /// Only requests that a proxy has redirected here are let in. No key of a file: a secret comes from elsewhere.
     #[serde(skip)]

@@ -2,12 +2,13 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use common::{limited, strategies, weighted};
 use policy::{
-    Balancer, Candidates, Endpoints, Instant, LoadReport, Outcome, Rng, Seed, Transition, View,
-    balance::{Needs, Strategy as Balance, c3, prequal, weighted_by_load},
+    Balancer, Candidates, Endpoint, Endpoints, Instant, LoadReport, Outcome, Rng, Seed, Transition,
+    View,
+    balance::{self, BalanceConfig, Needs, Strategy as Balance, c3, prequal, weighted_by_load},
     quantity::TimeSpan,
 };
 use proptest::{collection::vec, prelude::*};
@@ -405,6 +406,49 @@ fn c3_tries_whom_it_does_not_know() {
     worker.wait(Duration::from_secs(1));
     // By now the slow one is forgotten, and has nothing in flight.
     assert_eq!(begin(&mut worker), 1);
+}
+
+/// Over tiers each tier has a balancer of its own: what one of them asks for is asked, and what comes of it is told to that one.
+#[test]
+fn probes_and_reports_pass_through_tiers() {
+    let endpoint = |index: u32| Endpoint::new(format!("e{index}"), 1, u32::MAX);
+    let list = (0..6).map(|index| Arc::new(endpoint(index).with_priority(u8::from(index >= 3))));
+    let endpoints = Endpoints::new(list.collect());
+    for strategy in reporting() {
+        let config = BalanceConfig { strategy, ..BalanceConfig::default() };
+        let mut worker = Worker {
+            candidates: Candidates::by(&config),
+            balancer: config.build(&endpoints),
+            rng: Seed(3).stream("balancer"),
+            now: Instant::START,
+        };
+        let mut best = 0;
+        for round in 0..200 {
+            worker.candidates.prepare(&endpoints, worker.now);
+            let view = worker.candidates.view(&endpoints, &[], worker.now);
+            let picked = balance::pick(&mut *worker.balancer, &view, &mut worker.rng);
+            let picked = picked.expect("all are ready");
+            assert!(picked < 3, "the first tier carries all of it");
+            // The second of them is the best by far, and by all figures.
+            let good = picked == 1;
+            best += u32::from(good && round >= 100);
+            let report = LoadReport {
+                latency: Duration::from_millis(if good { 1 } else { 100 }),
+                service_time: Duration::from_millis(if good { 1 } else { 100 }),
+                ..load(10.0, if good { 0.01 } else { 0.9 }, 0.0)
+            };
+            let took = Duration::from_millis(if good { 1 } else { 200 });
+            worker.balancer.on_report(picked, worker.now, &report);
+            worker.balancer.on_end(picked, worker.now, took, Outcome::Success);
+            for asked in worker.probes() {
+                assert!(asked < 3);
+                let answer = probed(0, if asked == 1 { 1 } else { 100 });
+                worker.balancer.on_probe(asked, worker.now, Some(&answer));
+            }
+            worker.wait(Duration::from_millis(100));
+        }
+        assert!(best > 80, "{}: {best}", config.strategy.name());
+    }
 }
 
 /// A view that is made by hand has nobody in it: nothing is picked, nothing is probed.

@@ -102,8 +102,9 @@ fn the_endpoints_own_cookies_pass_and_our_own_answers_set_none() {
     client.expect("ok");
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     upstream.request();
-    upstream.reset();
+    // First nobody listens any more: the request shall not be tried there again.
     origin.close();
+    upstream.reset();
     let refused = client.response();
     assert!(refused.status() >= 500);
     assert_eq!(refused.field("Set-Cookie"), None);

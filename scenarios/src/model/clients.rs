@@ -356,7 +356,8 @@ impl World<'_> {
     /// The client has its answer, or none.
     pub(super) fn client_ends(&mut self, slot: u32, ending: Ending) {
         let now = self.now;
-        if ending == Ending::Answered {
+        let is_answered = ending == Ending::Answered && self.requests[slot].answered.is_some();
+        if is_answered && self.redirect.is_none() {
             self.keep_cookie(slot);
         }
         let request = &mut self.requests[slot];

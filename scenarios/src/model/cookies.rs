@@ -78,7 +78,7 @@ impl World<'_> {
         request.cookie = clients.cookies.of(request.planned.client, self.now);
     }
 
-    /// A client has the whole of an answer by the endpoint of its request: it keeps the cookie that was set, if one was.
+    /// A client has the whole of an answer by the endpoint of its request, or was sent there: it keeps the cookie that was set, if one was.
     pub(super) fn keep_cookie(&mut self, slot: u32) {
         if !self.binds {
             return;
@@ -88,7 +88,7 @@ impl World<'_> {
         let setup = &self.setups[request.setup as usize];
         let Some(bindings) = &setup.bindings else { return };
         let Some(cookie) = bindings.cookie(request.index) else { return };
-        if request.answered.is_some() && request.cookie != Some(cookie) && clients.are_named {
+        if request.cookie != Some(cookie) && clients.are_named {
             let age = bindings.sticky.max_age();
             let until =
                 age.map_or(Instant::NEVER, |age| self.now + Duration::from_secs(age.0.as_secs()));

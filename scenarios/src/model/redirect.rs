@@ -216,6 +216,7 @@ impl World<'_> {
         if self.requests[slot].client_done {
             return;
         }
+        self.keep_cookie(slot);
         let (load, endpoint) = (self.requests[slot].planned.load, self.endpoint_of(slot));
         let kept = self.redirect.as_mut().and_then(|all| all.pool(load, endpoint).pop());
         let attempt = self.requests.attempt(slot);

@@ -14,8 +14,8 @@
 //! most two others are exchanged.
 //!
 //! An endpoint that is not a candidate (down, ejected, draining) is passed over, and the subset reaches one further for as long; so a subset has
-//! its size while there are so many. Each tier is subset for itself. The endpoints that fail take 1/size of a proxy's load to
-//! those next to them: with subsets of 20 and more that is 5 % at most for each. Weights are not looked at: within a subset they count as ever, but an endpoint
+//! its size while there are so many. Each tier has a subset of its own. Neighbours on the ring share most of their proxies, so that
+//! the load of one that fails goes to those near it; each gets at most 1/(size − 1) more by that, 5 % with subsets of 21. Weights are not looked at: within a subset they count as ever, but an endpoint
 //! of twice the weight is in no more subsets.
 //!
 //! Cost: nothing at a pick; when candidates change, a sort of the hashes of all names.

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod record;
 pub mod results;
 pub mod run;
+pub mod search;
 pub mod statistics;
 pub mod terminal;
 

@@ -9,12 +9,14 @@ mod canvas;
 mod compare;
 mod decisions;
 mod endpoints;
+mod knee;
 mod outcomes;
 mod overtime;
 mod spectrum;
 
 pub(crate) use canvas::{Ink, escape};
 pub(crate) use compare::compared;
+pub(crate) use knee::knee;
 pub(crate) use spectrum::overlay;
 
 use crate::run::Run;

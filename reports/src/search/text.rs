@@ -1,0 +1,173 @@
+//! A search on a terminal: a table, the highest capacity first, and a sentence.
+
+use super::{Capacity, Cause, Found, Study, Try};
+use crate::format;
+use std::fmt::Write as _;
+
+/// What stands in the table, for terminal and page alike.
+pub(super) fn table(study: &Study) -> (Vec<String>, Vec<Vec<String>>) {
+    let head = [
+        "variant",
+        "capacity",
+        "of the best",
+        "load",
+        study.metric.as_str(),
+        "breaks at",
+        "by",
+        "seeds",
+    ];
+    let best = study.capacities.first().map_or(0.0, Capacity::rate);
+    let rows = study.capacities.iter().map(|capacity| row(study, capacity, best));
+    (head.map(str::to_owned).to_vec(), rows.collect())
+}
+
+/// Requests offered in a second, as `3,030/s`.
+pub(super) fn rate(tried: &Try) -> String {
+    let text = |rate: f64| {
+        if rate < 100.0 { format::significant(rate, 3) } else { format::count(rate.round()) }
+    };
+    tried.rate.map_or_else(|| "–".to_owned(), |rate| format!("{}/s", text(rate)))
+}
+
+fn times(factor: f64) -> String {
+    format!("× {}", format::significant(factor, 4))
+}
+
+fn row(study: &Study, capacity: &Capacity, most: f64) -> Vec<String> {
+    let none = || "–".to_owned();
+    let best = capacity.best();
+    let capacity_text = match (capacity.found, best) {
+        (Found::Always { .. }, Some(tried)) => format!("> {}", rate(tried)),
+        (_, Some(tried)) => rate(tried),
+        (_, None) => "none".to_owned(),
+    };
+    let share = best.filter(|_| most > 0.0).map(|_| format::percent(capacity.rate() / most));
+    let value = best.and_then(|tried| tried.value);
+    let last = capacity.above().or(best);
+    vec![
+        capacity.label.clone(),
+        capacity_text,
+        share.unwrap_or_else(none),
+        best.map_or_else(none, |tried| times(tried.factor)),
+        value.map_or_else(none, |value| format::metric(value, study.unit)),
+        capacity.above().map_or_else(none, rate),
+        capacity.above().map_or_else(none, broke),
+        last.map_or_else(none, |tried| format!("{}/{}", tried.held, tried.seeds)),
+    ]
+}
+
+/// What did not hold at this load: `latency.p99 <= 250ms (263 ms)`.
+pub fn broke(tried: &Try) -> String {
+    let Some(broke) = &tried.broke else { return "–".to_owned() };
+    match broke.cause {
+        Cause::Threshold | Cause::Unsent if !broke.value.is_empty() => {
+            format!("{} ({})", broke.what, broke.value)
+        }
+        Cause::Threshold => broke.what.clone(),
+        Cause::Unsent => "not all was sent".to_owned(),
+        Cause::Generator => "the load generator's limit".to_owned(),
+        Cause::Error => "could not be run".to_owned(),
+    }
+}
+
+/// A few sentences: what carries most, how much more than the next and than the last, and what ends it.
+pub fn sentence(study: &Study) -> String {
+    let Some(best) = study.capacities.first() else { return "Nothing was searched.".to_owned() };
+    let Some(tried) = best.best() else {
+        let lowest = best.above().map_or(String::new(), |tried| {
+            format!(
+                ": not even at {} ({}) does it hold {}",
+                rate(tried),
+                times(tried.factor),
+                broke(tried)
+            )
+        });
+        return format!("No variant holds at any load that was tried{lowest}.");
+    };
+    let is_alone = study.capacities.len() == 1;
+    let who = if is_alone { "It".to_owned() } else { best.label.clone() };
+    let mut text = match best.above() {
+        Some(above) => format!(
+            "{who} carries {}{}; at {} it breaks {}.",
+            if is_alone { "" } else { "most: " },
+            rate(tried),
+            rate(above),
+            broke(above)
+        ),
+        None => format!("{who} held up to {}, and more was not tried.", rate(tried)),
+    };
+    let ratio =
+        |other: &Capacity| format::percent(other.rate() / best.rate().max(f64::MIN_POSITIVE));
+    if let Some(next) = study.capacities.get(1).filter(|next| next.best().is_some()) {
+        let near = next.rate() * (1.0 + 2.0 * study.precision) >= best.rate();
+        let how = if near { ", which is within the precision" } else { "" };
+        let _ = write!(text, " {}, the next, carries {} of it{how}.", next.label, ratio(next));
+    }
+    let carrying: Vec<&Capacity> = study.capacities.iter().filter(|c| c.best().is_some()).collect();
+    if let Some(last) = carrying.get(2..).and_then(|rest| rest.last()) {
+        let _ = write!(text, " {}, the last, {}.", last.label, ratio(last));
+    }
+    let none = study.capacities.len() - carrying.len();
+    if none > 0 {
+        let names: Vec<&str> =
+            study.capacities.iter().skip(carrying.len()).map(|c| c.label.as_str()).collect();
+        let _ = write!(text, " At no load that was tried: {}.", names.join(", "));
+    }
+    for (cause, what) in [
+        (Cause::Generator, "is the load generator's limit and not the proxy's"),
+        (Cause::Error, "is where runs could not be carried out"),
+    ] {
+        let stopped = study.capacities.iter().find_map(|capacity| {
+            let broke = capacity.above()?.broke.as_ref().filter(|broke| broke.cause == cause)?;
+            Some((capacity, broke))
+        });
+        if let Some((capacity, broke)) = stopped {
+            let _ = write!(text, " The end of {} {what}: {}.", capacity.label, broke.what);
+        }
+    }
+    text
+}
+
+/// How it was searched, in a sentence or two.
+pub fn method(study: &Study) -> String {
+    let what = match &study.scaled {
+        Some(name) => format!("the load `{name}`"),
+        None => "every load".to_owned(),
+    };
+    let seeds =
+        if study.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", study.seeds) };
+    let majority =
+        if study.seeds == 1 { "" } else { "; a load holds when it does with more than half" };
+    format!(
+        "The highest multiple of {what} at which {} (and everything is sent), to {}, in the {} world. Each try has {seeds}{majority}. Confirmed by {} with other seeds.",
+        study.thresholds.join(" and "),
+        format::percent(study.precision),
+        study.world,
+        study.confirmed,
+    )
+}
+
+/// The whole, for a terminal.
+pub fn summary(study: &Study) -> String {
+    let (head, rows) = table(study);
+    let wide = |column: usize| {
+        let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(wide).collect();
+    let mut text = String::new();
+    for row in [&head].into_iter().chain(&rows) {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let _ = match column {
+                0 => write!(line, "{cell:<width$}"),
+                6 => write!(line, "  {cell:<width$}"),
+                _ => write!(line, "  {cell:>width$}"),
+            };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    let _ = write!(text, "\n{}\n{}", method(study), sentence(study));
+    text
+}

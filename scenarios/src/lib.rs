@@ -22,5 +22,6 @@ pub mod panics;
 pub mod redirect;
 pub mod reload;
 pub mod run;
+pub mod search;
 pub mod sim;
 pub mod wanted;

@@ -2,10 +2,7 @@
 //!
 //! The table and the sentence go to standard output and are the same for the same seed; progress and times to standard error.
 
-use std::{
-    num::{NonZeroU16, NonZeroUsize},
-    path::PathBuf,
-};
+use std::{num::NonZeroU16, path::PathBuf};
 
 use clap::Args;
 use net::Clock;
@@ -13,13 +10,13 @@ use policy::Instant;
 use reports::{Suite, World, compare::text};
 
 use super::{
-    Exit, check, descriptors,
+    Exit, check, start,
     style::{Style, print},
+    subject,
 };
 use crate::{
     compare::{self, Design, MAX_RUNS, vary::Vary},
-    interrupt::Interrupt,
-    language::{Loaded, Setting, Variant, suite},
+    language::{Loaded, Setting},
     run::{self, Carried, Completion, Conduct, Patience},
     sim::Network,
 };
@@ -78,7 +75,7 @@ struct Refusal(Exit, String);
 /// Compares, writes the report and prints the answer.
 pub(super) fn execute(args: &CompareArgs) -> Exit {
     let style = Style::of_stderr();
-    let loaded = match load(args) {
+    let loaded = match subject::load(&args.path, &args.settings, &args.vary, "compared") {
         Ok(loaded) => loaded,
         Err(failure) => return check::report(&failure, style),
     };
@@ -89,23 +86,6 @@ pub(super) fn execute(args: &CompareArgs) -> Exit {
             exit
         }
     }
-}
-
-fn load(args: &CompareArgs) -> Result<Loaded, suite::Failure> {
-    let mut found = suite::find(std::slice::from_ref(&args.path))?;
-    if found.len() > 1 {
-        let names: Vec<&str> = found.iter().map(|found| found.name.as_str()).collect();
-        let why = format!(
-            "{} has {} scenarios, and one is compared at a time; name the file of one of: {}",
-            args.path.display(),
-            found.len(),
-            names.join(", ")
-        );
-        return Err(suite::Failure::Wrong(proxy::config::document::Error::message(why)));
-    }
-    let nothing = || suite::Failure::Nothing(args.path.display().to_string());
-    let found = found.pop().ok_or_else(nothing)?;
-    Ok(compare::vary::load(&found, &args.settings, &args.vary)?)
 }
 
 fn design<'a>(args: &CompareArgs, loaded: &'a Loaded) -> Result<Design<'a>, Refusal> {
@@ -133,29 +113,8 @@ fn design<'a>(args: &CompareArgs, loaded: &'a Loaded) -> Result<Design<'a>, Refu
     let metric = args.metric.clone().unwrap_or_else(|| compare::metric(scenario));
     compare::known(scenario, &metric).map_err(usage)?;
     let seed = args.seed.unwrap_or(scenario.seed);
-    Ok(Design { loaded, world: world(args, loaded)?, seed, seeds, baseline, metric })
-}
-
-/// The one that was asked for, or the first that every variant can run in.
-fn world(args: &CompareArgs, loaded: &Loaded) -> Result<World, Refusal> {
-    let can = |variant: &Variant, world: World| {
-        variant.scenario.worlds.contains(&world)
-            && !variant.exclusions.iter().any(|exclusion| exclusion.world == world)
-    };
-    let choice = match args.world {
-        Some(world) => vec![world],
-        None => vec![World::Model, World::Sim, World::Live],
-    };
-    let all = |world: &World| loaded.variants.iter().all(|variant| can(variant, *world));
-    choice.iter().copied().find(all).ok_or_else(|| {
-        let names: Vec<&str> = choice.iter().map(|world| world.as_str()).collect();
-        let excluded = loaded.variants.iter().flat_map(|variant| &variant.exclusions);
-        let reason =
-            excluded.filter(|e| choice.contains(&e.world)).map(|e| e.reason.as_str()).next();
-        let reason = reason.unwrap_or("its `worlds` do not have it");
-        let why = format!("not every variant can run in {}: {reason}", names.join(", "));
-        Refusal(Exit::Usage, why)
-    })
+    let world = subject::world(args.world, loaded).map_err(usage)?;
+    Ok(Design { loaded, world, seed, seeds, baseline, metric })
 }
 
 fn carry_out(args: &CompareArgs, design: &Design<'_>) -> Result<Exit, Refusal> {
@@ -163,20 +122,16 @@ fn carry_out(args: &CompareArgs, design: &Design<'_>) -> Result<Exit, Refusal> {
     // A report that cannot be written is better known before the runs than after them.
     std::fs::create_dir_all(&args.out)
         .map_err(|error| cannot(format!("cannot write to {}: {error}", args.out.display())))?;
-    let interrupt = Interrupt::of_signals()
-        .map_err(|error| cannot(format!("signals cannot be received: {error}")))?;
-    descriptors::raise();
+    let interrupt = start::listen().map_err(cannot)?;
     let clock = Clock::real();
     let started = clock.wall();
     let planned = design.plan();
     let progress = run::Progress::of_comparison(planned.len());
     progress.announce(&planned);
-    let jobs = args.jobs.map(NonZeroUsize::from);
-    let jobs = jobs.or_else(|| std::thread::available_parallelism().ok());
     let conduct = Conduct {
         patience: Patience::All,
         again: 2,
-        jobs: jobs.unwrap_or(NonZeroUsize::MIN),
+        jobs: start::jobs(args.jobs),
         network: Network::default(),
     };
     let Carried { runs, completion, virtual_elapsed } =

@@ -3,14 +3,14 @@
 //! What is found goes to standard output and is the same for the same seed, however many runs go at a time; how far it is and
 //! how long it takes goes to standard error.
 
-use std::{collections::BTreeSet, num::NonZero, path::PathBuf};
+use std::{collections::BTreeSet, num::NonZeroU16, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use policy::quantity::TimeSpan;
 use reports::World;
 
 use super::{
-    Exit, check, descriptors,
+    Exit, check, start,
     style::{Style, print},
 };
 use crate::{
@@ -136,14 +136,13 @@ pub(super) fn execute(args: &FuzzArgs) -> Exit {
         fail(&format!("{} is there already, and nothing is overwritten", file.display()));
         return Exit::Usage;
     }
-    let interrupt = match Interrupt::of_signals() {
+    let interrupt = match start::listen() {
         Ok(interrupt) => interrupt,
-        Err(error) => {
-            fail(&format!("signals cannot be received: {error}"));
+        Err(why) => {
+            fail(&why);
             return Exit::CouldNotRun;
         }
     };
-    descriptors::raise();
     let judged = match args.judge {
         What::All => Judged::All,
         What::Invariants => Judged::Invariants,
@@ -157,8 +156,7 @@ pub(super) fn execute(args: &FuzzArgs) -> Exit {
         Ok(Some(found)) => return tools.shrink_and_write(&judge, &found, seed),
         Err(exit) => return exit,
     }
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let jobs = args.jobs.map_or(cores, usize::from);
+    let jobs = start::jobs(args.jobs.and_then(NonZeroU16::new)).get();
     let campaign = Campaign { drafts, judge, seed, runs: args.runs, jobs };
     let progress = Progress::new(args.runs, "fuzzing");
     let Searched { found, ended, interrupted } =

@@ -12,7 +12,10 @@ mod list;
 mod report;
 pub mod run;
 mod schema;
+mod search;
+mod start;
 pub mod style;
+mod subject;
 mod verbose;
 
 use clap::{Parser, Subcommand};
@@ -58,6 +61,8 @@ enum Command {
     Run(run::RunArgs),
     /// Compare the variants of a scenario, with the same seeds for each: what is best, by how much, and how sure that is.
     Compare(compare::CompareArgs),
+    /// Search the highest load at which the thresholds of a scenario hold, for each of its variants.
+    Search(search::SearchArgs),
     /// Write a report again, merge those of shards, or say what became worse since another.
     Report(report::ReportArgs),
     /// Look for a timeline of events that breaks a scenario, and make it as small as it gets.
@@ -83,6 +88,7 @@ pub fn main() -> Exit {
     match cli.command {
         Command::Run(args) => run::execute(&args),
         Command::Compare(args) => compare::execute(&args),
+        Command::Search(args) => search::execute(&args),
         Command::Report(args) => report::execute(&args),
         Command::Fuzz(args) => fuzz::execute(&args),
         Command::Check(args) => check::execute(&args, Style::of_stdout(), Style::of_stderr()),

@@ -1,6 +1,10 @@
 //! `windtunnel run PATH…`: its arguments, which scenarios they choose, and what it prints.
 
-use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
+use std::{
+    num::{NonZeroU16, NonZeroUsize},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use clap::Args;
 use net::Clock;
@@ -8,12 +12,11 @@ use policy::Instant;
 use reports::{Suite, World, terminal};
 
 use super::{
-    Exit, check, descriptors,
+    Exit, check, start,
     style::{Style, print},
     verbose,
 };
 use crate::{
-    interrupt::Interrupt,
     language::{Loaded, Setting, load_paths, suite},
     run::{self, Carried, Completion, Conduct, Patience, WorldChoice},
     sim::Network,
@@ -79,8 +82,7 @@ pub struct RunArgs {
 impl RunArgs {
     /// So many runs go on at once.
     fn jobs(&self) -> NonZeroUsize {
-        let asked = self.jobs.and_then(|jobs| NonZeroUsize::new(jobs.into()));
-        asked.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+        start::jobs(self.jobs.and_then(NonZeroU16::new))
     }
 }
 
@@ -196,14 +198,13 @@ pub fn execute(args: &RunArgs) -> Exit {
         fail(&format!("cannot write to {}: {error}", args.out.display()));
         return Exit::CouldNotRun;
     }
-    let interrupt = match Interrupt::of_signals() {
+    let interrupt = match start::listen() {
         Ok(interrupt) => interrupt,
-        Err(error) => {
-            fail(&format!("signals cannot be received: {error}"));
+        Err(why) => {
+            fail(&why);
             return Exit::CouldNotRun;
         }
     };
-    descriptors::raise();
     if args.verbose {
         verbose::start(style);
     }

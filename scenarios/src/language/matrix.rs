@@ -34,6 +34,14 @@ pub struct Variant {
     pub exclusions: Vec<Exclusion>,
 }
 
+impl Variant {
+    /// Whether it may run in this world and can.
+    pub fn allows(&self, world: World) -> bool {
+        self.scenario.worlds.contains(&world)
+            && !self.exclusions.iter().any(|exclusion| exclusion.world == world)
+    }
+}
+
 /// A world that a scenario cannot run in, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exclusion {

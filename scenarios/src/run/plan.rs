@@ -77,10 +77,7 @@ pub fn plan<'a>(
 }
 
 fn worlds(variant: &Variant, choice: &WorldChoice) -> Vec<World> {
-    let allowed = |world: &World| {
-        variant.scenario.worlds.contains(world)
-            && !variant.exclusions.iter().any(|exclusion| exclusion.world == *world)
-    };
+    let allowed = |world: &World| variant.allows(*world);
     match choice {
         WorldChoice::First => world::ALL.into_iter().filter(allowed).take(1).collect(),
         WorldChoice::All => world::ALL.into_iter().filter(allowed).collect(),

@@ -1,0 +1,225 @@
+//! `windtunnel search PATH`: the highest load at which the thresholds hold, for each variant of a scenario.
+//!
+//! The table and the sentence go to standard output and are the same for the same seed in `model` and `sim`; progress goes to
+//! standard error.
+
+use std::{num::NonZeroU16, path::PathBuf};
+
+use clap::Args;
+use net::Clock;
+use policy::Instant;
+use reports::{
+    Suite, World,
+    search::{Cause, Study, Try, text},
+};
+
+use super::{
+    Exit, check, start,
+    style::{Style, print},
+    subject,
+};
+use crate::{
+    compare::{self, MAX_RUNS, vary::Vary},
+    language::{Loaded, Setting},
+    run::{self, Completion, Conduct, Patience},
+    search::{self, LONGER, Question, Searched},
+    sim::Network,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  windtunnel search scenarios/suites/compare/slow-endpoint.toml
+  windtunnel search my.toml --vary proxy.balance.strategy=round_robin,p2c --precision 0.5%
+  windtunnel search my.toml --world live --from 0.5 --load browse
+
+Every rate (and the users of closed loops) is multiplied: doubled until the thresholds do not hold, then bisected, and what
+is left is confirmed by a run that is longer, or with more seeds where a longer run would not be the same experiment. A load
+holds when it holds with more than half of the seeds, and only if everything was sent.
+
+Exit codes: 0 found for every variant, 1 a variant does not hold even at the lowest load, 2 bad usage or a bad scenario,
+3 a run could not be carried out, 4 there is no such scenario, 5 the load generator's own limit ended it (live),
+130 interrupted: then nothing is concluded.";
+
+/// The arguments of `windtunnel search`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SearchArgs {
+    /// The scenario file.
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// Vary this in place of the file's own matrix; may be given several times, for the product.
+    #[arg(long, value_name = "KEY=A,B,C")]
+    vary: Vec<Vary>,
+    /// Scale this load only; all of them by default.
+    #[arg(long, value_name = "NAME")]
+    load: Option<String>,
+    /// The first load, as a factor of the scenario's own.
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = factor)]
+    from: f64,
+    /// How closely, as a part of the load.
+    #[arg(long, value_name = "PART", default_value = "1%", value_parser = part)]
+    precision: f64,
+    /// With how many seeds each load is tried; 3 by default, 1 in live.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    seeds: Option<u32>,
+    /// The metric that is shown for each load; by default that of the first threshold.
+    #[arg(long, value_name = "NAME")]
+    metric: Option<String>,
+    /// The world to run in: model, sim or live; by default the first of them that the scenario allows.
+    #[arg(long, value_name = "WORLD")]
+    world: Option<World>,
+    /// Set a value over the file; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<Setting>,
+    /// The first seed, in place of the scenario's own.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How many runs at a time; one for each processor by default.
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroU16>,
+    /// The directory of the report: index.html, search.csv, manifest.json.
+    #[arg(long, value_name = "DIR", default_value = "windtunnel-report")]
+    out: PathBuf,
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| (1e-6..=1e6).contains(n));
+    number.ok_or_else(|| "write a factor from 0.000001 to 1000000, such as 0.5".to_owned())
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    let number = match text.trim().strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|n| n / 100.0),
+        None => text.trim().parse::<f64>(),
+    };
+    let fits = number.ok().filter(|n| (0.0001..=1.0).contains(n));
+    fits.ok_or_else(|| "write a part from 0.01% to 100%, such as 1% or 0.01".to_owned())
+}
+
+/// What ends it early: said, and the code.
+struct Refusal(Exit, String);
+
+/// Searches, writes the report and prints the answer.
+pub(super) fn execute(args: &SearchArgs) -> Exit {
+    let style = Style::of_stderr();
+    let loaded = match subject::load(&args.path, &args.settings, &args.vary, "searched") {
+        Ok(loaded) => loaded,
+        Err(failure) => return check::report(&failure, style),
+    };
+    let found = question(args, &loaded).map_err(|why| Refusal(Exit::Usage, why));
+    match found.and_then(|question| carry_out(args, &question)) {
+        Ok(exit) => exit,
+        Err(Refusal(exit, why)) => {
+            eprintln!("{}: {why}", style.red("error"));
+            exit
+        }
+    }
+}
+
+fn question<'a>(args: &SearchArgs, loaded: &'a Loaded) -> Result<Question<'a>, String> {
+    let Some(first) = loaded.variants.first() else {
+        return Err(format!("`{}` has no variant", loaded.name));
+    };
+    for variant in &loaded.variants {
+        let scenario = &variant.scenario;
+        if scenario.thresholds.is_empty() {
+            return Err(format!(
+                "`{}` has no [thresholds], so every load holds; write some, or --set 'thresholds={{ \"latency.p99\" = \"<= 100ms\" }}'",
+                loaded.name
+            ));
+        }
+        let names: Vec<&str> = scenario.load.keys().map(String::as_str).collect();
+        if let Some(name) = args.load.as_deref().filter(|name| !names.contains(name)) {
+            return Err(format!("no load is called `{name}`; there is {}", names.join(", ")));
+        }
+        if names.is_empty() {
+            return Err(format!("`{}` has no load to be scaled", loaded.name));
+        }
+    }
+    let metric = args.metric.clone().unwrap_or_else(|| compare::metric(&first.scenario));
+    compare::known(&first.scenario, &metric)?;
+    let world = subject::world(args.world, loaded)?;
+    let seeds = args.seeds.unwrap_or(if world == World::Live { 1 } else { 3 });
+    let runs = loaded.variants.len().saturating_mul(seeds as usize).saturating_mul(LONGER as usize);
+    if runs > MAX_RUNS {
+        return Err(format!(
+            "{} variants with {seeds} seeds are up to {runs} runs at a time, and {MAX_RUNS} is the most; vary less",
+            loaded.variants.len()
+        ));
+    }
+    Ok(Question {
+        loaded,
+        world,
+        seed: args.seed.unwrap_or(first.scenario.seed),
+        seeds,
+        only: args.load.clone(),
+        from: args.from,
+        precision: args.precision,
+        metric,
+    })
+}
+
+fn carry_out(args: &SearchArgs, question: &Question<'_>) -> Result<Exit, Refusal> {
+    let cannot = |why: String| Refusal(Exit::CouldNotRun, why);
+    // A report that cannot be written is better known before the runs than after them.
+    std::fs::create_dir_all(&args.out)
+        .map_err(|error| cannot(format!("cannot write to {}: {error}", args.out.display())))?;
+    let interrupt = start::listen().map_err(cannot)?;
+    let clock = Clock::real();
+    let started = clock.wall();
+    let conduct = Conduct {
+        patience: Patience::All,
+        again: 2,
+        jobs: start::jobs(args.jobs),
+        network: Network::default(),
+    };
+    let is_live = question.world == World::Live;
+    let mut say = |label: &str, tried: &Try| {
+        // In virtual time there are many, and each is over at once.
+        if is_live {
+            eprintln!("{}", line(label, tried));
+        }
+    };
+    let Searched { capacities, completion, virtual_elapsed } = question
+        .search(conduct, &interrupt, &mut say)
+        .map_err(|why| Refusal(Exit::Usage, format!("the load cannot be scaled: {why}")))?;
+    if completion == Completion::Interrupted {
+        let why = "interrupted: half a search says nothing, and no report was written";
+        return Err(Refusal(Exit::Interrupted, why.to_owned()));
+    }
+    let manifest = run::manifest(started, clock.now() - Instant::START, virtual_elapsed);
+    let study = question.study(capacities);
+    print(&text::summary(&study));
+    search::write(&args.out, &Suite { runs: Vec::new(), manifest }, &study)
+        .map_err(|error| cannot(format!("the report could not be written: {error}")))?;
+    print(&format!("report: {}", args.out.join("index.html").display()));
+    Ok(exit(&study))
+}
+
+fn line(label: &str, tried: &Try) -> String {
+    let rate = tried.rate.map_or(String::new(), |rate| format!(", {rate:.0}/s"));
+    let end = if tried.holds { "holds".to_owned() } else { text::broke(tried) };
+    format!("{label}: × {:.4}{rate}: {end}", tried.factor)
+}
+
+/// What weighs most: runs that were none, then variants that carry nothing, then what the generator could not do.
+fn exit(study: &Study) -> Exit {
+    let ends =
+        || study.capacities.iter().filter_map(|capacity| Some((capacity, capacity.above()?)));
+    let by = |cause: Cause| {
+        ends().any(|(_, tried)| tried.broke.as_ref().is_some_and(|broke| broke.cause == cause))
+    };
+    let is_none = ends().any(|(capacity, tried)| {
+        let by_generator = tried.broke.as_ref().is_some_and(|b| b.cause == Cause::Generator);
+        capacity.best().is_none() && !by_generator
+    });
+    if by(Cause::Error) {
+        Exit::CouldNotRun
+    } else if is_none {
+        Exit::ThresholdFailed
+    } else if by(Cause::Generator) {
+        Exit::Invalid
+    } else {
+        Exit::Success
+    }
+}

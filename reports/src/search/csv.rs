@@ -1,7 +1,8 @@
 //! `search.csv`: a row for each load that was tried.
 //!
 //! `result` is `capacity` in the row of the highest load that holds, and `above` in that of the lowest one above it that
-//! does not (where none holds, the lowest that has a figure); empty elsewhere.
+//! does not (where none holds, the lowest that has a figure); empty elsewhere. `command` repeats one of its runs, one
+//! that did not hold if there is one.
 
 use super::{Found, Study};
 use crate::format::plain;
@@ -29,6 +30,7 @@ pub fn search(study: &Study) -> io::Result<Vec<u8>> {
         "value",
         "broke",
         "broke_value",
+        "command",
     ])?;
     let number =
         |value: Option<f64>| value.filter(|value| value.is_finite()).map_or(String::new(), plain);
@@ -62,6 +64,7 @@ pub fn search(study: &Study) -> io::Result<Vec<u8>> {
                 number(tried.value),
                 broke.map_or(String::new(), |broke| broke.what.clone()),
                 broke.map_or(String::new(), |broke| broke.value.clone()),
+                tried.command.clone(),
             ])?;
         }
     }

@@ -35,7 +35,7 @@ pub struct Study {
     pub seeds: u32,
     /// How far apart holding and breaking may be, as a part of the load.
     pub precision: f64,
-    /// By what the result was confirmed: `a run 4 times as long`.
+    /// By what the result was confirmed: `runs 4 times as long with other seeds`.
     pub confirmed: String,
     /// What was found for each variant, the highest capacity first.
     pub capacities: Vec<Capacity>,
@@ -201,7 +201,7 @@ pub(crate) mod tests {
             seed: 7,
             seeds: 3,
             precision: 0.01,
-            confirmed: "a run 4 times as long".to_owned(),
+            confirmed: "runs 4 times as long with other seeds".to_owned(),
             capacities: vec![
                 capacity("first", vec![tried(64.0, 9.0, true, true)], Found::Always { holds: 0 }),
                 capacity("peak_ewma", tries(5.0), found),

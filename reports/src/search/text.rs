@@ -139,7 +139,7 @@ pub fn method(study: &Study) -> String {
     let majority =
         if study.seeds == 1 { "" } else { "; a load holds when it does with more than half" };
     format!(
-        "The highest multiple of {what} at which {} (and everything is sent), to {}, in the {} world. Each try has {seeds}{majority}. Confirmed by {} with other seeds.",
+        "The highest multiple of {what} at which {} (and everything is sent), to {}, in the {} world. Each try has {seeds}{majority}. Confirmed by {}.",
         study.thresholds.join(" and "),
         format::percent(study.precision),
         study.world,

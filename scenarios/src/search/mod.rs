@@ -223,9 +223,9 @@ impl Question<'_> {
             seeds: self.seeds,
             precision: self.precision,
             confirmed: if self.is_longer() {
-                format!("a run {LONGER} times as long")
+                format!("runs {LONGER} times as long with other seeds")
             } else {
-                format!("{LONGER} times as many seeds")
+                format!("{LONGER} times as many other seeds")
             },
             capacities,
         }
@@ -265,10 +265,10 @@ fn why(world: World, broken: &[&Run]) -> Option<Broke> {
             .filter_map(|run| run.thresholds.get(place).filter(|t| !t.holds)?.value)
             .collect();
         let threshold = &first.thresholds[place];
-        let value = median(&values).map_or_else(
-            || "no value".to_owned(),
-            |value| format::against(value, threshold.limit, threshold.unit).0,
-        );
+        let value = match median(&values) {
+            Some(value) => format::against(value, threshold.limit, threshold.unit).0,
+            None => format!("no value: {}", threshold.remark),
+        };
         let what = threshold.expression.clone();
         return Some(Broke { cause: Cause::Threshold, what, value });
     }

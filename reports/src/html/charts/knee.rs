@@ -37,7 +37,9 @@ pub(crate) fn knee(study: &Study) -> io::Result<Option<Figure>> {
         "{} (upwards) against the requests offered in a second, at each load that was tried; median over seeds.",
         study.metric
     );
-    let layout = Layout { height: 320.0, ..Layout::new(Axis::amount(most_x), y) };
+    let x = Axis::amount(most_x);
+    let end = x.ticks.last().map_or(most_x, |tick| tick.0);
+    let layout = Layout { height: 320.0, ..Layout::new(x, y) };
     let svg = draw(layout, title, &caption, |canvas| {
         canvas.axes()?;
         // The best on top.
@@ -50,7 +52,7 @@ pub(crate) fn knee(study: &Study) -> io::Result<Option<Figure>> {
         match study.limit {
             Some(limit) => {
                 let text = format!("limit {}", crate::format::metric(limit, study.unit));
-                canvas.limit(limit, (0.0, most_x), &text, &[])
+                canvas.limit(limit, (0.0, end), &text, &[])
             }
             None => Ok(()),
         }

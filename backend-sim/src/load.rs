@@ -6,9 +6,10 @@
 //! (the utilisation law), which needs no look at a single request and holds for every discipline.
 //!
 //! *At this many requests*: the latency that Prequal's probes ask for (Wydrowski et al., NSDI 2024, section 4): each request remembers how many
-//! were there when it came; the estimate is the median latency of those recent ones that found as many as there are now, or
-//! nearly as many. Of the last 64 that are no older than ten seconds those count that are nearest. When there is none the
-//! estimate is 0: nothing is known, and a probe that says so invites a request that will tell.
+//! were there when it came, and of each number the last eight are kept for ten seconds; the estimate is the median of the five that found
+//! as many as there are now, or nearly as many. Kept by number, because the estimate must rise in the very moment in which requests
+//! come: of the latest requests alone, none has seen so many yet, and everything would go on coming here until they have. When there is
+//! none the estimate is 0: nothing is known, and a probe that says so invites a request that will tell.
 //!
 //! It is a plain state machine, like the station beside it: the model drives the very same one.
 
@@ -20,8 +21,12 @@ use crate::station::Station;
 
 /// A slice of time is at least so long.
 const SLICE: Duration = Duration::from_secs(1);
-/// So many requests are remembered, for so long.
-const RECENT: (usize, Duration) = (64, Duration::from_secs(10));
+/// So many requests that found the same number are remembered, for so long.
+const RECENT: (usize, Duration) = (8, Duration::from_secs(10));
+/// Whoever found more than so many is remembered with those who found so many.
+const MOST: usize = 255;
+/// So many make a median: of one or two it would be a lot that is drawn.
+const NEAREST: usize = 5;
 
 /// A request that has come: when, and how many were there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +44,8 @@ pub struct Meter {
     busy: Duration,
     present: Slice,
     before: Slice,
-    recent: VecDeque<Recent>,
+    /// By the number that they found.
+    recent: Vec<VecDeque<Recent>>,
 }
 
 /// What happened in a slice of time.
@@ -56,7 +62,6 @@ struct Slice {
 #[derive(Clone, Copy, Debug)]
 struct Recent {
     at: Instant,
-    in_flight: u32,
     latency: u64,
 }
 
@@ -69,7 +74,7 @@ impl Meter {
             busy: Duration::ZERO,
             present: Slice::default(),
             before: Slice::default(),
-            recent: VecDeque::new(),
+            recent: Vec::new(),
         }
     }
 
@@ -83,11 +88,15 @@ impl Meter {
         self.roll(now, station);
         self.present.answered += 1;
         self.present.served += 1;
-        if self.recent.len() == RECENT.0 {
-            self.recent.pop_front();
+        let found = (arrival.in_flight as usize).min(MOST);
+        if self.recent.len() <= found {
+            self.recent.resize_with(found + 1, VecDeque::new);
         }
-        let latency = now.nanos_since(arrival.at);
-        self.recent.push_back(Recent { at: now, in_flight: arrival.in_flight, latency });
+        let same = &mut self.recent[found];
+        if same.len() == RECENT.0 {
+            same.pop_front();
+        }
+        same.push_back(Recent { at: now, latency: now.nanos_since(arrival.at) });
     }
 
     /// A request has been answered instead of being served.
@@ -123,16 +132,27 @@ impl Meter {
 
     /// How long requests take that find so many.
     fn latency(&self, now: Instant, in_flight: u32) -> Duration {
-        let fresh = || self.recent.iter().filter(|each| now.since(each.at) < RECENT.1);
-        let distance = |each: &Recent| each.in_flight.abs_diff(in_flight);
-        let Some(nearest) = fresh().map(distance).min() else { return Duration::ZERO };
-        let mut latencies = [0; RECENT.0];
+        let here = (in_flight as usize).min(MOST);
+        let mut latencies = [0; NEAREST + 2 * RECENT.0];
         let mut count = 0;
-        for each in fresh().filter(|each| distance(each) == nearest) {
-            latencies[count] = each.latency;
-            count += 1;
+        let mut add = |found: Option<usize>| {
+            let same = found.and_then(|found| self.recent.get(found)).into_iter().flatten();
+            for each in same.filter(|each| now.since(each.at) < RECENT.1) {
+                latencies[count] = each.latency;
+                count += 1;
+            }
+            count
+        };
+        // Ever further away, to both sides at once.
+        for distance in 0..=self.recent.len().max(here) {
+            let above = (distance > 0).then_some(here + distance);
+            add(above);
+            if add(here.checked_sub(distance)) >= NEAREST {
+                break;
+            }
         }
-        let (_, median, _) = latencies[..count].select_nth_unstable((count - 1) / 2);
+        let Some(middle) = count.checked_sub(1) else { return Duration::ZERO };
+        let (_, median, _) = latencies[..count].select_nth_unstable(middle / 2);
         Duration::from_nanos(*median)
     }
 
@@ -199,7 +219,11 @@ mod tests {
     fn the_latency_is_the_median_of_those_who_found_as_many() {
         let (mut meter, mut station) = (Meter::new(1), station(1));
         let arrival = |in_flight| Arrival { at: at(0), in_flight };
-        for (in_flight, took) in [(0, 3), (0, 1), (0, 2), (5, 50), (5, 70), (5, 60), (9, 200)] {
+        let found = |in_flight: u32, took: [u64; 5]| took.map(|took| (in_flight, took));
+        // More of those who found none than are kept: the first are forgotten.
+        let all = [[1, 1, 1, 1, 1], [9, 1, 2, 3, 2], [2, 2, 2, 2, 2]].map(|took| found(0, took));
+        let others = [found(5, [50, 70, 60, 60, 61]), found(9, [200, 200, 200, 199, 201])];
+        for (in_flight, took) in all.into_iter().chain(others).flatten() {
             meter.served(at(took), arrival(in_flight), &station);
         }
         let mut latency = |jobs: usize, now: u64| {
@@ -214,8 +238,8 @@ mod tests {
         assert_eq!(latency(5, 500), 60);
         assert_eq!(latency(30, 500), 200);
         // What happened too long ago says nothing of now.
-        assert_eq!(latency(30, 10_100), 200);
-        assert_eq!(latency(30, 10_200), 0);
+        assert_eq!(latency(30, 10_199), 200);
+        assert_eq!(latency(30, 10_201), 0);
     }
 
     #[test]

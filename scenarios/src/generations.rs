@@ -95,9 +95,11 @@ impl Generations {
             notes.push(format!("ejected as outliers: {}", each.collect::<Vec<_>>().join(", ")));
         }
         notes.extend(absent(self.present()));
-        notes.extend(parts(self.0.iter().map(|line| {
-            line.upstreams.iter().flat_map(|upstream| upstream.endpoints.list())
-        })));
+        notes.extend(parts(
+            self.0
+                .iter()
+                .map(|line| line.upstreams.iter().flat_map(|upstream| upstream.endpoints.list())),
+        ));
         notes
     }
 }

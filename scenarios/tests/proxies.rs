@@ -65,7 +65,9 @@ const IN_TURN: &str = "duration = '2s'\nproxies = 3\n[proxy.limits]\nendpoint_in
 fn limits_are_each_proxys_own() {
     let scenario = scenario(IN_TURN);
     let mut parts = [0_u32; 3];
-    routes(&scenario).into_iter().for_each(|proxy| parts[proxy as usize] += 1);
+    for proxy in routes(&scenario) {
+        parts[proxy as usize] += 1;
+    }
     assert!(parts.iter().all(|part| *part > 0) && parts.iter().sum::<u32>() == 20, "{parts:?}");
     let most = *parts.iter().max().expect("three");
     let longest = 20.0 * f64::from(most);

@@ -181,7 +181,7 @@ fn the_same_seed_with_other_bytes_is_a_change() {
     for (name, mut bytes) in files(&here.join("old")) {
         if name == "latency.hlog" {
             // A histogram of the run itself, so to say of another version of the program.
-            let at = bytes.iter().rposition(|byte| byte.is_ascii_digit()).expect("a digit");
+            let at = bytes.iter().rposition(u8::is_ascii_digit).expect("a digit");
             bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
         }
         fs::write(here.join("new").join(name), bytes).expect("written");

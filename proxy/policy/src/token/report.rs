@@ -59,7 +59,7 @@ pub fn write(reports: &[Report]) -> String {
     text
 }
 
-/// The reports of a body; nothing when it is not as [`write`] writes it.
+/// The reports of a body; nothing when it is not as [`write()`] writes it.
 pub fn read(body: &[u8]) -> Option<Vec<Report>> {
     let text = str::from_utf8(body).ok().filter(|_| body.len() <= MAX_BODY)?;
     text.lines()

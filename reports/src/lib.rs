@@ -7,6 +7,7 @@
 //! same input gives the same bytes.
 
 pub mod agreement;
+mod aligned;
 pub mod catalogue;
 pub mod chance;
 pub mod compare;

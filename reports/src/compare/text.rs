@@ -1,8 +1,8 @@
 //! The comparison on a terminal: a table, the noise floor, and a sentence.
 
 use super::{Contrast, Variant, sentence};
-use crate::format;
 use crate::statistics::NoiseFloor;
+use crate::{aligned, format};
 use std::fmt::Write as _;
 
 /// What stands in the table, for terminal and page alike.
@@ -63,24 +63,7 @@ pub fn noise(contrast: &Contrast<'_>) -> String {
 /// The whole, for a terminal.
 pub fn summary(contrast: &Contrast<'_>) -> String {
     let (head, rows) = table(contrast);
-    let wide = |column: usize| {
-        let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(wide).collect();
-    let mut text = String::new();
-    for row in [&head].into_iter().chain(&rows) {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let _ = if column == 0 {
-                write!(line, "{cell:<width$}")
-            } else {
-                write!(line, "  {cell:>width$}")
-            };
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    let mut text = aligned::lines(&head, &rows, |column| column == 0);
     let seeds = contrast.seeds();
     let _ = write!(
         text,

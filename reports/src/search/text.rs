@@ -1,7 +1,7 @@
 //! A search on a terminal: a table, the highest capacity first, and a sentence.
 
 use super::{Capacity, Cause, Found, Study, Try};
-use crate::format;
+use crate::{aligned, format};
 use std::fmt::Write as _;
 
 /// What stands in the table, for terminal and page alike.
@@ -150,24 +150,7 @@ pub fn method(study: &Study) -> String {
 /// The whole, for a terminal.
 pub fn summary(study: &Study) -> String {
     let (head, rows) = table(study);
-    let wide = |column: usize| {
-        let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(wide).collect();
-    let mut text = String::new();
-    for row in [&head].into_iter().chain(&rows) {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let _ = match column {
-                0 => write!(line, "{cell:<width$}"),
-                6 => write!(line, "  {cell:<width$}"),
-                _ => write!(line, "  {cell:>width$}"),
-            };
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    let mut text = aligned::lines(&head, &rows, |column| matches!(column, 0 | 6));
     let _ = write!(text, "\n{}\n{}", method(study), sentence(study));
     text
 }

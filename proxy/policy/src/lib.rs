@@ -15,6 +15,7 @@
 //! - [`balance`]: who is picked: a trait, a file for each strategy, and the registry of them;
 //! - [`health`], [`outlier`]: who is ready, by asking (active) and by watching (passive);
 //! - [`retry`], [`limit`]: what is sent twice, and what waits;
+//! - [`message`]: heads as decisions see them, and what decisions want changed or answered;
 //! - [`token`]: what lets a redirected client into its endpoint, and how that reports the end.
 
 pub mod balance;
@@ -22,6 +23,7 @@ pub mod distribution;
 pub mod endpoint;
 pub mod health;
 pub mod limit;
+pub mod message;
 pub mod outlier;
 pub mod quantity;
 pub mod report;

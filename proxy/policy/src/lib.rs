@@ -15,10 +15,12 @@
 //! - [`balance`]: who is picked: a trait, a file for each strategy, and the registry of them;
 //! - [`health`], [`outlier`]: who is ready, by asking (active) and by watching (passive);
 //! - [`retry`], [`limit`]: what is sent twice, and what waits;
+//! - [`compression`]: which answers are compressed, with what, and what their heads say then;
 //! - [`message`]: heads as decisions see them, and what decisions want changed or answered;
 //! - [`token`]: what lets a redirected client into its endpoint, and how that reports the end.
 
 pub mod balance;
+pub mod compression;
 pub mod distribution;
 pub mod endpoint;
 pub mod health;

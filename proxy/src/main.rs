@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         println!("the configuration is good: {} endpoints", config.endpoints.len());
         return ExitCode::SUCCESS;
     }
-    if config.endpoints.is_empty() {
+    if config.endpoints.is_empty() && config.upstreams.is_empty() {
         eprintln!(
             "error: there is no endpoint to send requests to\n   = help: name one or more: \
              `proxy --endpoint 127.0.0.1:9001`, or `endpoints = [\"127.0.0.1:9001\"]` in the file"

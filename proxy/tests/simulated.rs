@@ -79,7 +79,7 @@ async fn serve(
 ) {
     let listener = host.bind(listen, BindOptions::default()).await.expect("a free address");
     let shared = Arc::new(Shared::new(1, host.clock().now()));
-    let (keep, state) = watch::channel(State::new(config));
+    let (keep, state) = watch::channel(State::new(config, Seed(1)));
     let arguments = WorkerArguments { shared, index: 0, state, seed, witness };
     run_worker(host.clone(), listener, arguments).await;
     drop(keep);

@@ -17,9 +17,12 @@
 //! - [`retry`], [`limit`]: what is sent twice, and what waits;
 //! - [`compression`]: which answers are compressed, with what, and what their heads say then;
 //! - [`message`]: heads as decisions see them, and what decisions want changed or answered;
+//! - [`path`], [`pattern`], [`cidr`]: what rules compare with, and how paths are compared;
+//! - [`route`]: which route a request takes;
 //! - [`token`]: what lets a redirected client into its endpoint, and how that reports the end.
 
 pub mod balance;
+pub mod cidr;
 pub mod compression;
 pub mod distribution;
 pub mod endpoint;
@@ -27,10 +30,13 @@ pub mod health;
 pub mod limit;
 pub mod message;
 pub mod outlier;
+pub mod path;
+pub mod pattern;
 pub mod quantity;
 pub mod report;
 pub mod retry;
 pub mod rng;
+pub mod route;
 pub mod status;
 pub mod time;
 pub mod token;

@@ -100,6 +100,9 @@ pub enum Edit {
 
 impl Edits {
     /// Nothing is to be different.
+    pub const NONE: Self = Self { target: None, list: Vec::new() };
+
+    /// Whether nothing is to be different.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty() && self.target.is_none()
     }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use policy::{
     balance::BalanceConfig,
+    compression::CompressionConfig,
     health::HealthConfig,
     limit::QueueConfig,
     outlier::OutlierConfig,
@@ -22,10 +23,12 @@ pub mod document;
 mod endpoint;
 mod forwarding;
 mod redirect;
+mod routes;
 
 pub use endpoint::EndpointConfig;
 pub use forwarding::{Cidr, ForwardingConfig, HostHeader};
 pub use redirect::{Mode, RedirectConfig, Secret};
+pub use routes::{RouteConfig, UpstreamConfig, Upstreams};
 
 /// Everything that a proxy can be told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +44,12 @@ pub struct ProxyConfig {
     pub mode: Mode,
     /// Where requests go: addresses, or tables with an address and more.
     pub endpoints: Vec<EndpointConfig>,
+    /// Which requests go where: the first that matches; all others go to `endpoints`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteConfig>,
+    /// Other pools of endpoints, for routes to lead to.
+    #[serde(skip_serializing_if = "Upstreams::is_empty")]
+    pub upstreams: Upstreams,
     /// How long each phase may take.
     pub timeouts: TimeoutConfig,
     /// How much of everything.
@@ -60,6 +69,9 @@ pub struct ProxyConfig {
     /// What it needs to send clients to the endpoints.
     #[serde(skip_serializing_if = "RedirectConfig::is_default")]
     pub redirect: RedirectConfig,
+    /// Compression of answers.
+    #[serde(skip_serializing_if = "CompressionConfig::is_default")]
+    pub compression: CompressionConfig,
     /// The access log.
     pub access_log: AccessLog,
     /// The admin listener: figures, metrics and health of the proxy itself.
@@ -73,6 +85,8 @@ impl Default for ProxyConfig {
             workers: None,
             mode: Mode::default(),
             endpoints: Vec::new(),
+            routes: Vec::new(),
+            upstreams: Upstreams::new(),
             timeouts: TimeoutConfig::default(),
             limits: LimitConfig::default(),
             balance: BalanceConfig::default(),
@@ -82,6 +96,7 @@ impl Default for ProxyConfig {
             queue: QueueConfig::default(),
             forwarding: ForwardingConfig::default(),
             redirect: RedirectConfig::default(),
+            compression: CompressionConfig::default(),
             access_log: AccessLog::Off,
             admin: AdminConfig::default(),
         }
@@ -149,6 +164,9 @@ pub struct LimitConfig {
     pub endpoint_idle: usize,
     /// Bytes of a request body kept for a retry; a longer body is sent once.
     pub replay: ByteSize,
+    /// Bytes of a request's body; a larger one is answered 413. No limit by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<ByteSize>,
 }
 
 impl Default for LimitConfig {
@@ -163,6 +181,7 @@ impl Default for LimitConfig {
             endpoint_connections: None,
             endpoint_idle: 256,
             replay: ByteSize(64 << 10),
+            body: None,
         }
     }
 }
@@ -218,6 +237,26 @@ impl ProxyConfig {
         if self.workers.is_some_and(|n| !(1..=1024).contains(&n)) {
             problems.push(Problem::new("workers", "must be 1 to 1024"));
         }
+        problems.extend(self.problems_of_upstream());
+        if let Some((field, message)) = self.compression.problem() {
+            problems.push(Problem::new(format!("compression.{field}"), message));
+        }
+        self.problems_of_routes(&mut problems);
+        if self.mode == Mode::Redirect {
+            self.redirect.problems(self.listen, &mut problems);
+        }
+        if !self.forwarding.pseudonym_is_token() {
+            problems.push(Problem::new(
+                "forwarding.pseudonym",
+                "must be a token: letters, digits and any of !#$%&'*+-.^_`|~",
+            ));
+        }
+        problems
+    }
+
+    /// The same for what an upstream may have of its own.
+    fn problems_of_upstream(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
         self.timeouts.problems(&mut problems);
         self.limits.problems(&mut problems);
         for (index, endpoint) in self.endpoints.iter().enumerate() {
@@ -248,15 +287,6 @@ impl ProxyConfig {
             if let Some((field, message)) = problem {
                 problems.push(Problem::new(format!("{section}.{field}"), message));
             }
-        }
-        if self.mode == Mode::Redirect {
-            self.redirect.problems(self.listen, &mut problems);
-        }
-        if !self.forwarding.pseudonym_is_token() {
-            problems.push(Problem::new(
-                "forwarding.pseudonym",
-                "must be a token: letters, digits and any of !#$%&'*+-.^_`|~",
-            ));
         }
         problems
     }

@@ -18,6 +18,10 @@ pub(crate) struct Entry<'a> {
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) spent: Duration,
+    /// The route's name; empty where none matched.
+    pub(crate) route: &'a str,
+    /// Why a stage has answered, if one has.
+    pub(crate) reason: Option<&'static str>,
     pub(crate) endpoint: Option<&'a str>,
     pub(crate) retries: u32,
 }
@@ -32,7 +36,8 @@ pub(crate) fn write(entry: &Entry<'_>) {
         host = %text(entry.head.host()),
         target = %text(entry.head.target()),
         status = entry.status,
-        fault = entry.fault.map(Fault::name),
+        fault = entry.fault.map(Fault::name).or(entry.reason),
+        route = Some(entry.route).filter(|route| !route.is_empty()),
         bytes_received = entry.received,
         bytes_sent = entry.sent,
         duration_ms = entry.spent.as_secs_f64() * 1e3,

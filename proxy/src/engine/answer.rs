@@ -4,6 +4,7 @@ use std::{future::poll_fn, io, task::Poll};
 
 use http1::Method;
 use net::Net;
+use policy::message::Reply;
 
 use super::{
     access_log,
@@ -35,7 +36,7 @@ impl<N: Net> Exchange<'_, N> {
         let spent = self.worker.clock.now().since(self.begun);
         let stats = &self.worker.stats;
         stats.bytes_received.add(self.pad.upload.bytes());
-        stats.bytes_sent.add(self.pad.download.bytes());
+        stats.bytes_sent.add(self.pad.download.sent());
         let nanos = policy::time::nanos(spent);
         stats.count(self.pad.request.method(), status, fault.as_ref(), nanos);
         if self.setup.config.access_log != AccessLog::Off {
@@ -45,15 +46,61 @@ impl<N: Net> Exchange<'_, N> {
                 status,
                 fault: fault.as_ref(),
                 received: self.pad.upload.bytes(),
-                sent: self.pad.download.bytes(),
+                sent: self.pad.download.sent(),
                 spent,
+                route: &self.service.name,
+                reason: self.pad.reason,
                 endpoint: self
                     .endpoint
-                    .map(|index| &*self.setup.upstream.shared.sites[index as usize].authority),
+                    .map(|index| &*self.service.upstream.shared.sites[index as usize].authority),
                 retries: self.retries,
             });
         }
         after
+    }
+
+    /// Sends an answer that a stage has given.
+    pub(super) async fn reply(&mut self, reply: &Reply) -> Result<After, Fault> {
+        let request = &self.pad.request;
+        // A small body that is on its way is cheaper to read than a new connection is.
+        if !self.pad.upload.is_received() && !request.expects_continue() {
+            self.read_away().await?;
+        }
+        let request = &self.pad.request;
+        let keep =
+            self.pad.upload.is_received() && request.keep_alive() && !self.worker.draining.get();
+        let out = self.client.channel.out();
+        http1::encode::status_line(out, reply.status);
+        for (name, value) in &reply.fields {
+            http1::encode::field(out, name.as_bytes(), value);
+        }
+        for (name, value) in self.pad.back.added() {
+            http1::encode::field(out, name.as_bytes(), value);
+        }
+        if reply.status >= 400 {
+            let name = self.setup.signature.pseudonym();
+            let text = format!("{name}; error=http_request_denied; details=\"{}\"", reply.reason);
+            http1::encode::field(out, b"Proxy-Status", text.as_bytes());
+        }
+        self.worker.with_date(|date| http1::encode::field(out, b"Date", date));
+        let bodyless = matches!(reply.status, 204 | 304);
+        if !bodyless {
+            http1::encode::content_length(out, reply.body.len() as u64);
+        }
+        Persistence::of(request.version(), keep).write(out);
+        http1::encode::end(out);
+        if !bodyless && request.method() != Method::Head {
+            out.extend_from_slice(&reply.body);
+        }
+        self.status = Some(reply.status);
+        self.pad.reason = Some(reply.reason);
+        let more = request.keep_alive() || !self.pad.upload.is_received();
+        match self.send_answer().await {
+            Ok(()) if keep => Ok(After::KeepAlive),
+            Ok(()) if more => Ok(After::Linger),
+            Ok(()) => Ok(After::Close),
+            Err(_) => Err(Fault::ClientGone),
+        }
     }
 
     /// Sends an answer of our own.
@@ -92,7 +139,8 @@ impl<N: Net> Exchange<'_, N> {
 
     /// Sends the answer that was written, as far as the client takes it.
     pub(super) async fn send_answer(&mut self) -> io::Result<()> {
-        let deadline = self.worker.clock.now() + self.setup.config.timeouts.stream_idle.0;
+        let deadline =
+            self.worker.clock.now() + self.service.upstream.config.timeouts.stream_idle.0;
         let client = &mut *self.client;
         poll_fn(|cx| match client.timer.poll_at(cx, deadline) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),

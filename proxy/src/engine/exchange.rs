@@ -1,8 +1,12 @@
 //! The path of one request, top to bottom.
 //!
 //! ```text
-//! balance → connect or reuse → send → (wait for the head | retry) → deliver → give back → log + count
+//! route → (stages) → balance → connect or reuse → send → (wait for the head | retry) → deliver → give back → log + count
 //! ```
+//!
+//! The stages are what a service may have besides: filters, limits, a cache, compression. They decide at two places, before a
+//! request turns to the endpoints ([`Exchange::admit`]) and when the head of the response is there ([`Exchange::shape`]), and nothing
+//! of that waits for anything.
 //!
 //! The connection to the endpoint is polled in the task of its client's connection: no channel and no wake-up
 //! lies between the two, dropping one drops the other, and back-pressure comes by itself. Each phase is a poll
@@ -24,7 +28,8 @@ use super::{
     forward::{Persistence, ResponseWay},
     pool::Connection,
     reach::idempotence,
-    relay::{Broken, Encoding},
+    relay::{Aside, Broken, Encoding},
+    service::Service,
     sessions, tunnel,
     witness::Fact,
     worker::{Pad, Setup, Worker},
@@ -64,7 +69,8 @@ pub(crate) async fn exchange<N: Net>(
     {
         return Box::pin(sessions::take_reports(worker, &setup, redirector, client, pad)).await;
     }
-    let mut exchange = Exchange::new(worker, &setup, client, pad);
+    let service = setup.services.of(&pad.request, &client.peer, &setup.signature);
+    let mut exchange = Exchange::new(worker, &setup, service, client, pad);
     let result = exchange.serve().await;
     exchange.conclude(result).await
 }
@@ -82,7 +88,7 @@ pub(crate) async fn refuse_head<N: Net>(
         // It is not known yet, and what the pad still knows is the method of the request before.
         pad.request = RequestHead::new();
     }
-    let mut exchange = Exchange::new(worker, &setup, client, pad);
+    let mut exchange = Exchange::new(worker, &setup, setup.services.own(), client, pad);
     exchange.conclude(Err(fault)).await;
 }
 
@@ -110,6 +116,8 @@ pub(super) enum Over {
 pub(super) struct Exchange<'a, N: Net> {
     pub(super) worker: &'a Rc<Worker<N>>,
     pub(super) setup: &'a Rc<Setup<N::Stream>>,
+    /// What its route leads to.
+    pub(super) service: &'a Service<N::Stream>,
     pub(super) client: &'a mut Client<N>,
     pub(super) pad: &'a mut Pad,
     pub(super) begun: Instant,
@@ -136,6 +144,7 @@ impl<'a, N: Net> Exchange<'a, N> {
     pub(super) fn new(
         worker: &'a Rc<Worker<N>>,
         setup: &'a Rc<Setup<N::Stream>>,
+        service: &'a Service<N::Stream>,
         client: &'a mut Client<N>,
         pad: &'a mut Pad,
     ) -> Self {
@@ -143,6 +152,7 @@ impl<'a, N: Net> Exchange<'a, N> {
             begun: worker.clock.now(),
             worker,
             setup,
+            service,
             client,
             pad,
             endpoint: None,
@@ -162,8 +172,16 @@ impl<'a, N: Net> Exchange<'a, N> {
         if matches!(self.pad.request.method(), Method::Connect | Method::Trace) {
             return Err(Fault::MethodRefused);
         }
-        self.setup.upstream.see(|| Fact::Asked);
-        self.setup.upstream.budget.borrow_mut().on_request(self.begun);
+        if let Some(stages) = &self.service.stages
+            && let Some(reply) = self.admit(stages)?
+        {
+            return Box::pin(self.reply(&reply)).await;
+        }
+        if self.service.upstream.config.limits.body.is_some() {
+            self.limit_body()?;
+        }
+        self.service.upstream.see(|| Fact::Asked);
+        self.service.upstream.budget.borrow_mut().on_request(self.begun);
         let setup = self.setup;
         if let Some(redirector) = &setup.redirector {
             return Box::pin(self.redirect(redirector)).await;
@@ -177,6 +195,9 @@ impl<'a, N: Net> Exchange<'a, N> {
             lease.finish(Outcome::Success, self.worker.clock.now());
             return ended.map(|()| After::Close);
         }
+        if let Some(stages) = &self.service.stages {
+            self.shape(stages);
+        }
         let after = self.deliver(&mut connection).await;
         let now = self.worker.clock.now();
         let outcome = match &after {
@@ -185,7 +206,7 @@ impl<'a, N: Net> Exchange<'a, N> {
         };
         lease.finish(outcome, now);
         if after.is_ok() && self.is_reusable(&connection) {
-            self.setup.upstream.pool.give(connection, now, &self.worker.buffers);
+            self.service.upstream.pool.give(connection, now, &self.worker.buffers);
         }
         after
     }
@@ -193,7 +214,7 @@ impl<'a, N: Net> Exchange<'a, N> {
     /// What the status of its answer says of the endpoint.
     pub(super) fn outcome_of_answer(&self) -> Outcome {
         let status = self.pad.response.status();
-        let failure = self.setup.config.outlier.is_failure(status);
+        let failure = self.service.upstream.config.outlier.is_failure(status);
         if failure { Outcome::Failure } else { Outcome::Success }
     }
 
@@ -201,10 +222,13 @@ impl<'a, N: Net> Exchange<'a, N> {
     async fn deliver(&mut self, connection: &mut Connection<N::Stream>) -> Result<After, Fault> {
         let version = self.pad.request.version();
         let framing = self.pad.response.framing(self.pad.request.method());
+        let transformed = self.pad.shape.as_ref().is_some_and(|shape| shape.transforms());
         let (encoding, ends) = match (framing, version) {
-            (Framing::Empty | Framing::Length(_), _) => (Encoding::Verbatim, false),
-            (Framing::Chunked | Framing::UntilClose, Version::Http11) => (Encoding::Chunked, false),
-            (Framing::Chunked | Framing::UntilClose, Version::Http10) => (Encoding::Verbatim, true),
+            (Framing::Empty, _) => (Encoding::Verbatim, false),
+            // How long something else in its place will be nobody knows yet.
+            (Framing::Length(_), _) if !transformed => (Encoding::Verbatim, false),
+            (_, Version::Http11) => (Encoding::Chunked, false),
+            (_, Version::Http10) => (Encoding::Verbatim, true),
         };
         let keep = self.pad.request.keep_alive()
             && !ends
@@ -225,15 +249,16 @@ impl<'a, N: Net> Exchange<'a, N> {
     }
 
     fn deliver_head(&mut self, encoding: Encoding, persistence: Persistence) {
-        let Self { worker, setup, client, pad, .. } = self;
-        let binds = self.endpoint.and_then(|index| setup.upstream.binding(index));
+        let Self { worker, setup, service, client, pad, .. } = self;
+        let binds = self.endpoint.and_then(|index| service.upstream.binding(index));
         // Who is bound to it already need not be told.
         let binds = binds.filter(|(sticky, token)| {
             setup.signature.key(sticky.key(), &pad.request, &client.peer) != Some(token.key)
         });
         worker.with_date(|date| {
-            let hides_load = setup.upstream.hides_load();
-            let way = ResponseWay { encoding, persistence, date, hides_load, binds };
+            let hides_load = service.upstream.hides_load();
+            let edits = &pad.back;
+            let way = ResponseWay { encoding, persistence, date, hides_load, binds, edits };
             setup.signature.response(client.channel.out(), &pad.response, &way);
         });
         self.status = Some(self.pad.response.status());
@@ -247,17 +272,21 @@ impl<'a, N: Net> Exchange<'a, N> {
         let worker = self.worker;
         let scratch = &mut *worker.scratch.borrow_mut();
         let (client, endpoint) = (&mut self.client.channel, &mut connection.channel);
-        match self.pad.download.poll(cx, endpoint, client, scratch, None) {
+        let Pad { download, shape, .. } = &mut *self.pad;
+        let aside = shape.as_deref_mut().map_or(Aside::Nobody, Aside::Shape);
+        match download.poll(cx, endpoint, client, scratch, aside) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
             Poll::Ready(Err(Broken::Receiver)) => return Poll::Ready(Err(Fault::ClientGone)),
-            Poll::Ready(Err(Broken::Sender)) => return Poll::Ready(Err(Fault::ClosedMidResponse)),
+            Poll::Ready(Err(Broken::Sender | Broken::TooLarge)) => {
+                return Poll::Ready(Err(Fault::ClosedMidResponse));
+            }
             Poll::Ready(Err(Broken::Framing(error))) => {
                 return Poll::Ready(Err(Fault::BadResponse(error)));
             }
             Poll::Pending => {}
         }
         if self.sending == Sending::UnderWay {
-            match self.pad.upload.poll(cx, client, endpoint, scratch, None) {
+            match self.pad.upload.poll(cx, client, endpoint, scratch, Aside::Nobody) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => self.sending = Sending::Done,
                 Poll::Ready(Err(Broken::Sender)) => return Poll::Ready(Err(Fault::ClientGone)),
@@ -282,7 +311,7 @@ impl<'a, N: Net> Exchange<'a, N> {
         let progress = passed.wrapping_mul(1 << 20).wrapping_add(waiting as u64);
         if progress != self.progress {
             self.progress = progress;
-            let timeouts = &self.setup.config.timeouts;
+            let timeouts = &self.service.upstream.config.timeouts;
             let waits = self.awaits_continue();
             let limit = if waits { timeouts.response_head } else { timeouts.stream_idle };
             self.deadline = self.worker.clock.now() + limit.0;

@@ -24,6 +24,10 @@ pub enum Fault {
     BadRequest(http1::Error),
     /// The method cannot be proxied here.
     MethodRefused,
+    /// The request's body is larger than may be.
+    BodyTooLarge,
+    /// No route is for the request, and the proxy has no endpoints of its own.
+    NoRoute,
     /// The request's head did not arrive in time.
     HeadTimeout,
     /// The request's body paused for too long.
@@ -68,6 +72,8 @@ impl Fault {
         match self {
             Self::BadRequest(_)
             | Self::MethodRefused
+            | Self::BodyTooLarge
+            | Self::NoRoute
             | Self::HeadTimeout
             | Self::BodyTimeout
             | Self::ClientGone
@@ -93,6 +99,8 @@ impl Fault {
         match self {
             Self::BadRequest(error) => error.status(),
             Self::MethodRefused => 405,
+            Self::BodyTooLarge => 413,
+            Self::NoRoute => 404,
             Self::HeadTimeout | Self::BodyTimeout => 408,
             Self::ClientGone | Self::ClientStalled => 499,
             Self::NoEndpoint | Self::QueueFull | Self::QueueTimeout | Self::SessionsFull => 503,
@@ -110,7 +118,8 @@ impl Fault {
     /// The error type of RFC 9209.
     pub fn error_type(&self) -> &'static str {
         match self {
-            Self::BadRequest(_) | Self::MethodRefused => "http_request_denied",
+            Self::BadRequest(_) | Self::MethodRefused | Self::BodyTooLarge => "http_request_denied",
+            Self::NoRoute => "destination_not_found",
             Self::HeadTimeout | Self::BodyTimeout => "http_request_error",
             Self::NoEndpoint => "destination_unavailable",
             Self::QueueFull | Self::QueueTimeout | Self::SessionsFull => "connection_limit_reached",
@@ -133,6 +142,8 @@ impl Fault {
         match self {
             Self::BadRequest(_) => "bad_request",
             Self::MethodRefused => "method_refused",
+            Self::BodyTooLarge => "body_too_large",
+            Self::NoRoute => "no_route",
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::ClientGone => "client_gone",
@@ -160,6 +171,8 @@ impl fmt::Display for Fault {
         match self {
             Self::BadRequest(error) => write!(f, "the request was refused: {error}"),
             Self::MethodRefused => f.write_str("this method is not proxied here"),
+            Self::BodyTooLarge => f.write_str("the request's body is too large"),
+            Self::NoRoute => f.write_str("nothing is served under this address"),
             Self::HeadTimeout => f.write_str("the request's head did not arrive in time"),
             Self::BodyTimeout => f.write_str("the request's body paused for too long"),
             Self::ClientGone => f.write_str("the client closed the connection"),

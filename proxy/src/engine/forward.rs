@@ -14,6 +14,7 @@ use policy::{
         key::{Asked, Key},
         sticky::Token,
     },
+    message::Edits,
     report::REPORT_HEADER,
 };
 
@@ -93,22 +94,31 @@ impl Signature {
         allowed.then_some(asked)
     }
 
-    /// Writes the head that goes to the endpoint named `authority`.
+    /// Writes the head that goes to the endpoint named `authority`, with `edits` applied. Framing, `Connection` and `Upgrade` are not theirs.
     pub(crate) fn request(
         &self,
         out: &mut Vec<u8>,
         head: &RequestHead,
         peer: &Peer,
         authority: &[u8],
+        edits: &Edits,
     ) {
-        encode::request_line(out, head.method_bytes(), head.target());
+        encode::request_line(
+            out,
+            head.method_bytes(),
+            edits.target.as_deref().unwrap_or(head.target()),
+        );
         let host = match self.config.host {
             HostHeader::Client if !head.host().is_empty() => head.host(),
             HostHeader::Client | HostHeader::Endpoint => authority,
         };
-        encode::field(out, b"Host", host);
+        let edited = !edits.is_empty();
+        let is_host = |name: &str| name.eq_ignore_ascii_case("host");
+        let new_host = edited.then(|| edits.added().find(|(name, _)| is_host(name))).flatten();
+        encode::field(out, b"Host", new_host.map_or(host, |(_, value)| value));
         head.write_end_to_end(out, |field| match field.known {
             Some(Name::Host) => true,
+            _ if edited && edits.omits(field.name) => true,
             Some(
                 Name::XForwardedFor
                 | Name::XForwardedProto
@@ -138,6 +148,11 @@ impl Signature {
         }
         if self.config.forwarded {
             forwarded(out, head, peer);
+        }
+        if edited {
+            for (name, value) in edits.added().filter(|(name, _)| !is_host(name)) {
+                encode::field(out, name.as_bytes(), value);
+            }
         }
         if let Some(protocol) = self.upgrade(head) {
             encode::field(out, b"Connection", b"upgrade");
@@ -174,7 +189,9 @@ impl Signature {
     pub(crate) fn response(&self, out: &mut Vec<u8>, head: &ResponseHead, way: &ResponseWay<'_>) {
         encode::status_line_with_reason(out, head.status(), head.reason());
         let mut dated = false;
+        let edited = !way.edits.is_empty();
         head.write_end_to_end(out, |field| match field.known {
+            _ if edited && way.edits.omits(field.name) => true,
             // Chunks and a length exclude each other; HEAD and 304 may state a length without a body.
             Some(Name::ContentLength) => way.encoding == Encoding::Chunked,
             None => way.hides_load && field.name.eq_ignore_ascii_case(REPORT_HEADER.as_bytes()),
@@ -188,6 +205,11 @@ impl Signature {
         }
         if !dated && !head.is_informational() {
             encode::field(out, b"Date", way.date);
+        }
+        if edited {
+            for (name, value) in way.edits.added() {
+                encode::field(out, name.as_bytes(), value);
+            }
         }
         if let Some((sticky, token)) = way.binds {
             out.extend_from_slice(b"Set-Cookie: ");
@@ -216,6 +238,8 @@ pub(crate) struct ResponseWay<'a> {
     pub(crate) hides_load: bool,
     /// What binds the client to the endpoint, if it is to be told.
     pub(crate) binds: Option<(&'a Sticky, Token)>,
+    /// What is to be different in the head.
+    pub(crate) edits: &'a Edits,
 }
 
 /// Whether the client's connection goes on, and whether that has to be said.

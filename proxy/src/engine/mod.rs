@@ -7,17 +7,20 @@
 //! | `server` | workers, and what is in force |
 //! | `connection` | a client's connection, from request to request |
 //! | `exchange` | the path of one request |
+//! | `service` | what its route leads to: an upstream, and the stages on the way there |
+//! | `stages` | where these meet a request: filters, limits, cache, compression |
 //! | `reach` | its middle: an endpoint that answers, and retries |
 //! | `answer` | its end: our own answers, the count and the log |
 //! | `upstream`, `pool` | which endpoint, and over which connection |
-//! | `forward` | heads: what is dropped, added and rewritten |
-//! | `relay`, `channel` | bodies, and the connections that they pass through |
+//! | `forward`, `heads` | heads: what is dropped, added and rewritten; how decisions see them |
+//! | `relay`, `shape`, `channel` | bodies, what is done to them, and the connections that they pass through |
+//! | `compress` | bodies that are compressed on their way |
 //! | `tunnel` | what comes after an upgrade |
 //! | `redirect`, `sessions` | the other mode: clients go to the endpoints by themselves |
 //! | `probe` | active health checks |
 //! | `inquiry` | load probes, for strategies that ask for them |
 //! | `fault` | what can go wrong, and whose it is |
-//! | `worker` | what a worker has of its own |
+//! | `worker`, `commons` | what a worker has of its own, and what all share |
 //! | `stats`, `access_log`, `admin` | what is counted, said and shown |
 //! | `witness` | what a simulated world is told meanwhile |
 
@@ -25,10 +28,13 @@ mod access_log;
 mod admin;
 mod answer;
 mod channel;
+mod commons;
+mod compress;
 mod connection;
 mod exchange;
 mod fault;
 mod forward;
+mod heads;
 mod inquiry;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
@@ -39,13 +45,17 @@ mod reach;
 mod redirect;
 mod relay;
 mod server;
+mod service;
 mod sessions;
+mod shape;
+mod stages;
 mod stats;
 mod tunnel;
 mod upstream;
 mod witness;
 mod worker;
 
+pub use commons::Commons;
 pub use fault::{Fault, Side};
 pub use inquiry::PROBES_AT_ONCE;
 pub use server::{Phase, Proxy, StartError, State, WorkerArguments, run_worker};

@@ -37,7 +37,8 @@ pub(crate) async fn watch<N: Net>(
     loop {
         let next = state.next_probe(health, worker.clock.now(), &mut rng);
         worker.clock.sleep_until(next).await;
-        if !Arc::ptr_eq(&worker.setup().upstream.shared, &shared) {
+        let setup = worker.setup();
+        if !setup.upstreams.iter().any(|upstream| Arc::ptr_eq(&upstream.shared, &shared)) {
             return;
         }
         let limit = health.timeout.0;

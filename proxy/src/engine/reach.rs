@@ -16,6 +16,7 @@ use net::{Net, Stream};
 use policy::{
     Instant,
     endpoint::Outcome,
+    message::Edits,
     retry::{Body, Decision, Failure, Idempotence},
 };
 
@@ -26,7 +27,7 @@ use super::{
     fault::{Fault, Side},
     forward::{Persistence, ResponseWay},
     pool::{Connection, Counted},
-    relay::{Broken, Encoding},
+    relay::{Aside, Broken, Encoding},
     upstream::{Lease, Pick},
     witness::{Asking, Fact, Sending as Sent, Turn},
     worker::Pad,
@@ -34,6 +35,9 @@ use super::{
 
 /// So much of interim responses may wait for the client before it must take some.
 const INTERIM: usize = 4 << 10;
+
+/// Interim responses pass as they are.
+static NO_EDITS: Edits = Edits::NONE;
 
 impl<N: Net> Exchange<'_, N> {
     /// Finds an endpoint that answers, and its response's head.
@@ -45,13 +49,13 @@ impl<N: Net> Exchange<'_, N> {
             let lease = match self.acquire().await {
                 Ok(lease) => lease,
                 // No other endpoint is left: what the last one did is what the client should know.
-                Err(Fault::NoEndpoint) => return Err(last.unwrap_or(Fault::NoEndpoint)),
+                Err(Fault::NoEndpoint) => return Err(last.unwrap_or_else(|| self.nowhere())),
                 Err(fault) => return Err(fault),
             };
             self.endpoint = Some(lease.index);
             let (failure, fault) = match self.attempt(lease.index).await {
                 Ok(connection) => {
-                    self.setup.upstream.hear(lease.index, &self.pad.response);
+                    self.service.upstream.hear(lease.index, &self.pad.response);
                     let status = self.pad.response.status();
                     let failure = Failure::Status(status);
                     if status < 400 || !self.may_retry(failure, lease.index) {
@@ -77,7 +81,7 @@ impl<N: Net> Exchange<'_, N> {
                     if planted::is_planted(planted::Bug::LeakedInFlight)
                         && matches!(fault, Fault::ResponseTimeout)
                     {
-                        let list = self.setup.upstream.shared.endpoints.list();
+                        let list = self.service.upstream.shared.endpoints.list();
                         let _ = list[index as usize].try_begin();
                     }
                     lease.finish(outcome_of_fault(&fault), now);
@@ -89,7 +93,7 @@ impl<N: Net> Exchange<'_, N> {
             }
             if failure == Failure::ReusedClosed {
                 // The endpoint is not to blame, and its other idle connections have died with this one.
-                self.setup.upstream.pool.forget(index);
+                self.service.upstream.pool.forget(index);
                 self.over = Over::Fresh;
             } else {
                 self.retries += 1;
@@ -99,16 +103,23 @@ impl<N: Net> Exchange<'_, N> {
         }
     }
 
+    /// Why there is no endpoint: none is ready, or there never was one, because this request is none that we serve.
+    fn nowhere(&self) -> Fault {
+        let own = std::ptr::eq(self.service, self.setup.services.own());
+        let none = own && self.service.upstream.shared.sites.is_empty();
+        if none && self.setup.services.is_routed() { Fault::NoRoute } else { Fault::NoEndpoint }
+    }
+
     /// Whether the request may be sent again after this failure at endpoint `last`; takes it from the budget if so.
     fn may_retry(&mut self, failure: Failure, last: u32) -> bool {
         let idempotence = idempotence(self.pad.request.method());
         let kept = self.pad.upload.bytes() == 0 || self.pad.replay.is_complete();
         let body = if kept { Body::Replayable } else { Body::Gone };
-        let retry = &self.setup.config.retry;
+        let retry = &self.service.upstream.config.retry;
         if retry.decide(failure, idempotence, body, self.retries) != Decision::Retry {
             return false;
         }
-        let (others, with_room) = self.setup.upstream.others(&self.pad.tried, last);
+        let (others, with_room) = self.service.upstream.others(&self.pad.tried, last);
         let somewhere = match failure {
             Failure::ReusedClosed => true,
             // An answer that is there is worth more than a place in the queue.
@@ -118,7 +129,7 @@ impl<N: Net> Exchange<'_, N> {
         if !somewhere {
             return false;
         }
-        let granted = self.setup.upstream.budget.borrow_mut().try_retry(self.worker.clock.now());
+        let granted = self.service.upstream.budget.borrow_mut().try_retry(self.worker.clock.now());
         if !granted {
             self.worker.stats.retries_refused.add(1);
         }
@@ -128,7 +139,7 @@ impl<N: Net> Exchange<'_, N> {
     /// A place at an endpoint; waits in the queue while all are at their limit.
     pub(super) async fn acquire(&mut self) -> Result<Lease<N::Stream>, Fault> {
         // Who comes now does not overtake those who wait; who tries again has waited already.
-        let may_pick = self.setup.upstream.shared.waiting.waiting() == 0 || self.is_retry();
+        let may_pick = self.service.upstream.shared.waiting.waiting() == 0 || self.is_retry();
         match may_pick.then(|| self.pick()).flatten() {
             Some(result) => result,
             // Boxed, as all that is rare: a connection's task is as large as its largest path.
@@ -144,7 +155,7 @@ impl<N: Net> Exchange<'_, N> {
     /// What the balancer says now; nothing when every endpoint is at its limit.
     fn pick(&self) -> Option<Result<Lease<N::Stream>, Fault>> {
         let now = self.worker.clock.now();
-        let upstream = &self.setup.upstream;
+        let upstream = &self.service.upstream;
         let key = upstream.config.balance.strategy.key();
         let key =
             key.and_then(|key| self.setup.signature.key(key, &self.pad.request, &self.client.peer));
@@ -160,12 +171,12 @@ impl<N: Net> Exchange<'_, N> {
 
     /// Waits until an endpoint has room.
     async fn queue(&mut self) -> Result<Lease<N::Stream>, Fault> {
-        let queue = &self.setup.config.queue;
-        let shared = &self.setup.upstream.shared;
+        let queue = &self.service.upstream.config.queue;
+        let shared = &self.service.upstream.shared;
         if !shared.waiting.try_enter(queue) {
             return Err(Fault::QueueFull);
         }
-        let upstream = &self.setup.upstream;
+        let upstream = &self.service.upstream;
         upstream.see(|| Fact::Waits);
         let _place = scopeguard(|| {
             upstream.see(|| Fact::WaitsNoMore);
@@ -227,17 +238,18 @@ impl<N: Net> Exchange<'_, N> {
             None => Box::pin(self.connect(index)).await?,
         };
         connection.channel.equip(&self.worker.buffers);
-        let site = &self.setup.upstream.shared.sites[index as usize];
+        let site = &self.service.upstream.shared.sites[index as usize];
         self.setup.signature.request(
             connection.channel.out(),
             &self.pad.request,
             &self.client.peer,
             site.authority.as_bytes(),
+            &self.pad.onward,
         );
         self.pad.response.clear();
         self.sending = Sending::UnderWay;
         self.progress = u64::MAX;
-        self.setup.upstream.see(|| {
+        self.service.upstream.see(|| {
             let request = Asking(&self.pad.request);
             Fact::Sent(Sent { request, endpoint: index, before: self.sent.into() })
         });
@@ -257,7 +269,7 @@ impl<N: Net> Exchange<'_, N> {
         if self.failed > 0 {
             self.worker.stats.retries.add(1);
         }
-        let upstream = &self.setup.upstream;
+        let upstream = &self.service.upstream;
         upstream.see(|| {
             Fact::Turned(Turn {
                 request: Asking(&self.pad.request),
@@ -273,20 +285,20 @@ impl<N: Net> Exchange<'_, N> {
         let now = self.worker.clock.now();
         poll_fn(|cx| {
             let scratch = &mut *self.worker.scratch.borrow_mut();
-            Poll::Ready(self.setup.upstream.pool.take(cx, index, now, scratch))
+            Poll::Ready(self.service.upstream.pool.take(cx, index, now, scratch))
         })
         .await
     }
 
     async fn connect(&mut self, index: u32) -> Result<Connection<N::Stream>, Fault> {
-        let upstream = &self.setup.upstream;
-        let limit = self.setup.config.limits.endpoint_connections.unwrap_or(u32::MAX);
+        let upstream = &self.service.upstream;
+        let limit = self.service.upstream.config.limits.endpoint_connections.unwrap_or(u32::MAX);
         // Counted before it opens: others must see it.
         let counted = Counted::reserve(&upstream.register, index, limit).ok_or(Fault::QueueFull)?;
         self.turn(index);
         let address = upstream.shared.sites[index as usize].address;
         let worker = self.worker;
-        let deadline = worker.clock.now() + self.setup.config.timeouts.connect.0;
+        let deadline = worker.clock.now() + self.service.upstream.config.timeouts.connect.0;
         // Nobody dials for a client that has left: it would hold its place at the endpoint for as long as that may take.
         match self.wait(pin!(worker.net.connect(address)), deadline).await {
             Ok(Ok(stream)) => {
@@ -313,20 +325,25 @@ impl<N: Net> Exchange<'_, N> {
         if self.sending == Sending::UnderWay {
             let Pad { upload, replay, .. } = &mut *self.pad;
             let (client, endpoint) = (&mut self.client.channel, &mut connection.channel);
-            match upload.poll(cx, client, endpoint, scratch, Some(replay)) {
+            match upload.poll(cx, client, endpoint, scratch, Aside::Replay(replay)) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => {
                     self.sending = Sending::Done;
-                    self.deadline = worker.clock.now() + self.setup.config.timeouts.response_head.0;
+                    self.deadline =
+                        worker.clock.now() + self.service.upstream.config.timeouts.response_head.0;
                 }
                 Poll::Ready(Err(Broken::Sender)) => return Poll::Ready(Err(Fault::ClientGone)),
                 Poll::Ready(Err(Broken::Framing(error))) => {
                     return Poll::Ready(Err(Fault::BadRequest(error)));
                 }
+                Poll::Ready(Err(Broken::TooLarge)) => {
+                    return Poll::Ready(Err(Fault::BodyTooLarge));
+                }
                 // The endpoint may have answered before it stopped reading: look for that answer.
                 Poll::Ready(Err(Broken::Receiver)) => {
                     self.sending = Sending::Stuck;
-                    self.deadline = worker.clock.now() + self.setup.config.timeouts.response_head.0;
+                    self.deadline =
+                        worker.clock.now() + self.service.upstream.config.timeouts.response_head.0;
                 }
             }
         }
@@ -428,6 +445,7 @@ impl<N: Net> Exchange<'_, N> {
                 date: b"",
                 hides_load: false,
                 binds: None,
+                edits: &NO_EDITS,
             };
             self.setup.signature.response(self.client.channel.out(), &self.pad.response, &way);
         }

@@ -94,7 +94,7 @@ impl<N: Net> Exchange<'_, N> {
         self.endpoint = Some(lease.index);
         self.turn(lease.index);
         let config = &self.setup.config.redirect;
-        let site = &self.setup.upstream.shared.sites[lease.index as usize];
+        let site = &self.service.upstream.shared.sites[lease.index as usize];
         let nonce = sessions.new_number(|| redirector.nonce());
         let grant = Grant {
             nonce,
@@ -114,7 +114,7 @@ impl<N: Net> Exchange<'_, N> {
         location.extend_from_slice(b"http://");
         location.extend_from_slice(site.authority.as_bytes());
         token::join(asked.target, &code, &mut location);
-        let binds = self.setup.upstream.binding(lease.index);
+        let binds = self.service.upstream.binding(lease.index);
         // Who is bound to it already need not be told.
         let binds = binds.filter(|(sticky, bound)| {
             let peer = &self.client.peer;
@@ -151,9 +151,9 @@ impl<N: Net> Exchange<'_, N> {
     }
 
     /// Reads a short body away; of a longer one the beginning.
-    async fn read_away(&mut self) -> Result<(), Fault> {
+    pub(super) async fn read_away(&mut self) -> Result<(), Fault> {
         let worker = self.worker;
-        let idle = self.setup.config.timeouts.stream_idle.0;
+        let idle = self.service.upstream.config.timeouts.stream_idle.0;
         let mut deadline = worker.clock.now() + idle;
         let mut seen = 0;
         poll_fn(|cx| {

@@ -12,7 +12,7 @@ use std::{
 use http1::{BodyDecoder, Framing, Limits};
 use net::Stream;
 
-use super::channel::Channel;
+use super::{channel::Channel, shape::Shape};
 
 /// As long as less than this waits to be written, more may be read: small writes leave together.
 const COALESCED: usize = 1 << 10;
@@ -35,6 +35,19 @@ pub(crate) enum Broken {
     Framing(http1::Error),
     /// The receiver's connection failed.
     Receiver,
+    /// There is more of it than may be.
+    TooLarge,
+}
+
+/// Who else gets a body's content, besides the receiver.
+#[derive(Debug)]
+pub(crate) enum Aside<'a> {
+    /// Nobody.
+    Nobody,
+    /// Whoever may have to send it again.
+    Replay(&'a mut Replay),
+    /// Whoever keeps or changes it.
+    Shape(&'a mut Shape),
 }
 
 /// One body on its way.
@@ -45,6 +58,9 @@ pub(crate) struct Relay {
     /// The end was written, or need not be.
     ended: bool,
     bytes: u64,
+    /// How many bytes went on, where these are others than came.
+    sent: u64,
+    most: u64,
 }
 
 /// The beginning of a request's body, kept for sending it a second time.
@@ -88,6 +104,8 @@ impl Relay {
             encoding: Encoding::Verbatim,
             ended: true,
             bytes: 0,
+            sent: 0,
+            most: u64::MAX,
         }
     }
 
@@ -97,6 +115,13 @@ impl Relay {
         self.encoding = encoding;
         self.ended = false;
         self.bytes = 0;
+        self.sent = 0;
+        self.most = u64::MAX;
+    }
+
+    /// From here on it is an error when more than `most` bytes of content come.
+    pub(crate) fn limit(&mut self, most: u64) {
+        self.most = most;
     }
 
     /// The sender has sent all of it.
@@ -104,9 +129,14 @@ impl Relay {
         self.decoder.is_done()
     }
 
-    /// How many bytes of content have passed.
+    /// How many bytes of content have come.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// How many bytes of content went on.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Writes again to a new receiver what an earlier one was sent already.
@@ -130,12 +160,16 @@ impl Relay {
         from: &mut Channel<S>,
         to: &mut Channel<S>,
         scratch: &mut [u8],
-        mut replay: Option<&mut Replay>,
+        mut aside: Aside<'_>,
     ) -> Poll<Result<(), Broken>> {
         loop {
             if self.decoder.is_done() {
                 if !self.ended {
                     self.ended = true;
+                    if let Aside::Shape(shape) = &mut aside {
+                        shape.finish();
+                        self.send_made(cx, shape, to).map_err(|_| Broken::Receiver)?;
+                    }
                     if self.encoding == Encoding::Chunked {
                         http1::encode::trailers(to.out(), self.decoder.trailers());
                     }
@@ -146,12 +180,16 @@ impl Relay {
                 ready!(to.poll_flush(cx)).map_err(|_| Broken::Receiver)?;
             }
             if !from.ahead().is_empty() {
-                let (used, sent) = self.forward(cx, from.ahead(), to, replay.as_deref_mut());
+                let (used, sent) = self.forward(cx, from.ahead(), to, &mut aside);
                 from.consume(used);
                 sent?;
                 continue;
             }
             let Poll::Ready(count) = from.poll_read(cx, scratch) else {
+                if let Aside::Shape(shape) = &mut aside {
+                    shape.pause();
+                    self.send_made(cx, shape, to).map_err(|_| Broken::Receiver)?;
+                }
                 let _ = to.poll_flush(cx).map_err(|_| Broken::Receiver)?;
                 return Poll::Pending;
             };
@@ -163,7 +201,7 @@ impl Relay {
                 }
                 continue;
             }
-            let (used, sent) = self.forward(cx, &scratch[..count], to, replay.as_deref_mut());
+            let (used, sent) = self.forward(cx, &scratch[..count], to, &mut aside);
             if used < count {
                 from.stash(&scratch[used..count]);
             }
@@ -209,7 +247,7 @@ impl Relay {
         cx: &mut Context<'_>,
         input: &[u8],
         to: &mut Channel<S>,
-        mut replay: Option<&mut Replay>,
+        aside: &mut Aside<'_>,
     ) -> (usize, Result<(), Broken>) {
         let mut used = 0;
         while used < input.len() && !self.decoder.is_done() {
@@ -220,11 +258,26 @@ impl Relay {
             used += decoded.consumed;
             let (content, stuck) = (decoded.data, decoded.consumed == 0);
             if !content.is_empty() {
-                if let Some(replay) = replay.as_deref_mut() {
-                    replay.keep(content);
-                }
                 self.bytes += content.len() as u64;
-                if self.encode(cx, content, to).is_err() {
+                if self.bytes > self.most {
+                    return (used, Err(Broken::TooLarge));
+                }
+                let sent = match aside {
+                    Aside::Nobody => self.send(cx, content, to),
+                    Aside::Replay(replay) => {
+                        replay.keep(content);
+                        self.send(cx, content, to)
+                    }
+                    Aside::Shape(shape) => {
+                        shape.content(content);
+                        if shape.transforms() {
+                            self.send_made(cx, shape, to)
+                        } else {
+                            self.send(cx, content, to)
+                        }
+                    }
+                };
+                if sent.is_err() {
                     return (used, Err(Broken::Receiver));
                 }
             } else if stuck {
@@ -232,6 +285,28 @@ impl Relay {
             }
         }
         (used, Ok(()))
+    }
+
+    fn send<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        content: &[u8],
+        to: &mut Channel<S>,
+    ) -> io::Result<()> {
+        self.sent += content.len() as u64;
+        self.encode(cx, content, to)
+    }
+
+    /// Sends what a shape has made of the content.
+    fn send_made<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        shape: &mut Shape,
+        to: &mut Channel<S>,
+    ) -> io::Result<()> {
+        let sent = self.send(cx, &shape.made, to);
+        shape.made.clear();
+        if shape.broken { Err(io::ErrorKind::OutOfMemory.into()) } else { sent }
     }
 
     fn encode<S: Stream>(

@@ -23,10 +23,12 @@ use tokio::{
 };
 
 use super::{
-    admin, connection, inquiry, probe,
+    admin,
+    commons::Commons,
+    connection, inquiry, probe,
     redirect::Redirector,
     sessions,
-    upstream::UpstreamShared,
+    upstream::{Upstream, UpstreamShared},
     witness::{Watched, Witness},
     worker::{Open, Setup, Shared, Worker},
 };
@@ -39,6 +41,10 @@ pub struct State {
     pub config: Arc<ProxyConfig>,
     /// The endpoints and what is known of them.
     pub upstream: Arc<UpstreamShared>,
+    /// The same for each upstream with a name, in the order of the configuration.
+    pub named: Vec<Arc<UpstreamShared>>,
+    /// What the stages of a request share over all workers.
+    pub commons: Arc<Commons>,
     /// Whether the proxy goes on.
     pub phase: Phase,
 }
@@ -53,10 +59,14 @@ pub enum Phase {
 }
 
 impl State {
-    /// `config` in force.
-    pub fn new(config: ProxyConfig) -> Self {
+    /// `config` in force, in a proxy of this seed.
+    pub fn new(config: ProxyConfig, seed: Seed) -> Self {
         let upstream = Arc::new(UpstreamShared::new(&config, None));
-        Self { config: Arc::new(config), upstream, phase: Phase::Serving }
+        let named = config.upstreams.values();
+        let named = named.map(|own| UpstreamShared::new(&config.of_upstream(own), None));
+        let named = named.map(Arc::new).collect();
+        let commons = Arc::new(Commons::new(&config, seed));
+        Self { config: Arc::new(config), upstream, named, commons, phase: Phase::Serving }
     }
 
     /// The same proxy with another configuration: send it to the workers that watch this one. Endpoints of the same name, address,
@@ -65,7 +75,22 @@ impl State {
     #[must_use]
     pub fn reloaded(&self, config: ProxyConfig) -> Self {
         let upstream = Arc::new(UpstreamShared::new(&config, Some(&self.upstream)));
-        Self { config: Arc::new(config), upstream, phase: self.phase }
+        let named = config.upstreams.iter().map(|(name, own)| {
+            let place = self.config.upstreams.keys().position(|known| known == name);
+            let before = place.map(|place| &*self.named[place]);
+            Arc::new(UpstreamShared::new(&config.of_upstream(own), before))
+        });
+        let named = named.collect();
+        let commons = Arc::new(self.commons.renewed(&config));
+        Self { config: Arc::new(config), upstream, named, commons, phase: self.phase }
+    }
+
+    /// Every upstream with the configuration as it sees it, the proxy's own first.
+    fn upstreams(&self) -> Vec<(Arc<ProxyConfig>, Arc<UpstreamShared>)> {
+        let configs = self.config.upstreams.values();
+        let configs = configs.map(|own| Arc::new(self.config.of_upstream(own)));
+        let named = configs.zip(self.named.iter().cloned());
+        [(Arc::clone(&self.config), Arc::clone(&self.upstream))].into_iter().chain(named).collect()
     }
 }
 
@@ -92,12 +117,20 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
     let clock = *net.clock();
     let address = listener.local_address().unwrap_or(state.borrow().config.listen);
     let setup_of = |state: &State| {
-        let State { config, upstream, .. } = state;
-        let watched = witness.as_ref().map(|witness| Watched::new(witness, config));
+        let State { config, .. } = state;
+        let mut watched = witness.as_ref().map(|witness| Watched::new(witness, config));
         let redirector = Redirector::new(config, address, (index, workers), seed);
+        let upstreams =
+            state.upstreams().into_iter().enumerate().map(|(number, (config, shared))| {
+                // Streams are named by the upstream's place: the own one's is what it always was.
+                let seed =
+                    if number == 0 { seed } else { seed.child("upstream").nth(number as u64) };
+                Upstream::new(shared, config, workers, seed, clock, watched.take())
+            });
+        let upstreams = upstreams.map(Rc::new).collect();
         Setup {
             redirector: redirector.map(Box::new),
-            ..Setup::new(Arc::clone(config), Arc::clone(upstream), workers, seed, clock, watched)
+            ..Setup::new(Arc::clone(config), upstreams, &state.commons)
         }
     };
     let first = state.borrow_and_update().clone();
@@ -118,14 +151,14 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
             keeping = Some(keep());
         }
         watch_endpoints(&worker, &next, seed);
-        if let Some(former) = std::mem::replace(&mut probing, probe_load(&worker)) {
+        for former in std::mem::replace(&mut probing, probe_load(&worker)) {
             former.abort();
         }
     }
     accepting.abort();
     drain(&worker).await;
     sweeping.abort();
-    if let Some(probing) = probing {
+    for probing in probing {
         probing.abort();
     }
     if let Some(keeping) = keeping {
@@ -135,16 +168,25 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
 }
 
 /// Asks endpoints how loaded they are, where the strategy in force wants to know.
-fn probe_load<N: Net>(worker: &Rc<Worker<N>>) -> Option<JoinHandle<()>> {
-    let upstream = Rc::clone(&worker.setup().upstream);
-    upstream.probing.is_some().then(|| spawn_local(inquiry::run(Rc::clone(worker), upstream)))
+fn probe_load<N: Net>(worker: &Rc<Worker<N>>) -> Vec<JoinHandle<()>> {
+    let setup = worker.setup();
+    let asks = setup.upstreams.iter().filter(|upstream| upstream.probing.is_some());
+    let probing = asks.map(|upstream| inquiry::run(Rc::clone(worker), Rc::clone(upstream)));
+    probing.map(spawn_local).collect()
 }
 
 /// Starts the health checks, on the first worker only.
 fn watch_endpoints<N: Net>(worker: &Rc<Worker<N>>, state: &State, seed: Seed) {
-    if worker.is_first() && state.config.health.kind != HealthKind::Off {
-        for index in 0..state.upstream.sites.len() {
-            let (config, upstream) = (Arc::clone(&state.config), Arc::clone(&state.upstream));
+    if !worker.is_first() {
+        return;
+    }
+    for (number, (config, upstream)) in state.upstreams().into_iter().enumerate() {
+        if config.health.kind == HealthKind::Off {
+            continue;
+        }
+        let seed = if number == 0 { seed } else { seed.child("upstream").nth(number as u64) };
+        for index in 0..upstream.sites.len() {
+            let (config, upstream) = (Arc::clone(&config), Arc::clone(&upstream));
             spawn_local(probe::watch(Rc::clone(worker), config, upstream, index, seed));
         }
     }
@@ -189,7 +231,9 @@ async fn sweep<N: Net>(worker: Rc<Worker<N>>) {
             .await;
         let scratch = &mut *worker.scratch.borrow_mut();
         let mut cx = Context::from_waker(Waker::noop());
-        setup.upstream.pool.sweep(&mut cx, worker.clock.now(), scratch);
+        for upstream in &setup.upstreams {
+            upstream.pool.sweep(&mut cx, worker.clock.now(), scratch);
+        }
     }
 }
 
@@ -274,7 +318,7 @@ impl Proxy {
         let shared = Arc::new(Shared::new(workers, clock.now()));
         let (listen, backlog) = (config.listen, config.limits.backlog);
         let admin = config.admin.enabled.then_some(config.admin.listen);
-        let (state, watching) = watch::channel(State::new(config));
+        let (state, watching) = watch::channel(State::new(config, seed));
         // Sharing an address is for our own workers: a stranger on it must be noticed.
         std::net::TcpListener::bind(listen).map_err(|error| StartError::Bind(listen, error))?;
         let mut proxy = Self { address: listen, admin, shared, clock, state, threads: Vec::new() };

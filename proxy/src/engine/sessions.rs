@@ -209,7 +209,7 @@ pub(super) async fn take_reports<N: Net>(
     };
     let keep = pad.upload.is_received() && pad.request.keep_alive() && !worker.draining.get();
     let persistence = Persistence::of(pad.request.version(), keep);
-    let mut exchange = Exchange::new(worker, setup, client, pad);
+    let mut exchange = Exchange::new(worker, setup, setup.services.own(), client, pad);
     let out = exchange.client.channel.out();
     http1::encode::status_line(out, status);
     if status != 204 {

@@ -38,7 +38,7 @@ pub const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"];
 
 /// The faults that are counted apart, in the order of [`WorkerStats::faults`].
-pub const FAULTS: [&str; 20] = [
+pub const FAULTS: [&str; 22] = [
     "bad_request",
     "method_refused",
     "head_timeout",
@@ -59,6 +59,8 @@ pub const FAULTS: [&str; 20] = [
     "closed_mid_response",
     "response_stalled",
     "sessions_full",
+    "body_too_large",
+    "no_route",
 ];
 
 /// One worker's counters.
@@ -94,6 +96,14 @@ pub struct WorkerStats {
     pub upgrades: Counter,
     /// Requests that waited for an endpoint with room.
     pub queued: Counter,
+    /// Responses that are being compressed.
+    pub encoders: Counter,
+    /// Responses that were compressed, in the order of [`Coding::ALL`](policy::compression::Coding::ALL).
+    pub compressed: [Counter; 3],
+    /// Bytes of response bodies that were compressed, before.
+    pub compression_in: Counter,
+    /// The same after.
+    pub compression_out: Counter,
     /// Time from a request's head to the end of its response, by powers of two of microseconds.
     pub latency: [Counter; LATENCY_BUCKETS],
     /// The sum of these times in nanoseconds.

@@ -17,7 +17,7 @@ use super::{
     connection::Client,
     fault::Fault,
     pool::Connection,
-    relay::{Encoding, Relay},
+    relay::{Aside, Encoding, Relay},
     worker::{Pad, Worker},
 };
 
@@ -39,7 +39,7 @@ impl Way<'_> {
         if self.ended {
             return Poll::Ready(true);
         }
-        match self.relay.poll(cx, from, to, scratch, None) {
+        match self.relay.poll(cx, from, to, scratch, Aside::Nobody) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(_)) => Poll::Ready(false),
             Poll::Ready(Ok(())) => to.poll_shutdown(cx).map(|done| {

@@ -18,18 +18,21 @@ use std::{
 
 use http1::{Limits, RequestHead, ResponseHead};
 use net::{Clock, Net};
-use policy::{Instant, Seed};
+use policy::{Instant, message::Edits};
 use tokio::sync::Notify;
 
 use super::{
     channel::{Buffers, SCRATCH},
+    commons::Commons,
     forward::Signature,
     redirect::Redirector,
     relay::{Relay, Replay},
+    service::Services,
     sessions::{Post, Sessions},
+    shape::Shape,
     stats::WorkerStats,
-    upstream::{Upstream, UpstreamShared},
-    witness::{Fact, Watched},
+    upstream::Upstream,
+    witness::Fact,
 };
 use crate::config::ProxyConfig;
 
@@ -67,19 +70,19 @@ pub(crate) struct Setup<S> {
     pub(crate) config: Arc<ProxyConfig>,
     pub(crate) limits: Limits,
     pub(crate) signature: Signature,
-    pub(crate) upstream: Rc<Upstream<S>>,
+    /// Every upstream, the proxy's own first.
+    pub(crate) upstreams: Vec<Rc<Upstream<S>>>,
+    pub(crate) services: Services<S>,
     /// In redirect mode.
     pub(crate) redirector: Option<Box<Redirector>>,
 }
 
 impl<S> Setup<S> {
+    /// With every upstream of the configuration, the proxy's own first.
     pub(crate) fn new(
         config: Arc<ProxyConfig>,
-        shared: Arc<UpstreamShared>,
-        workers: u32,
-        seed: Seed,
-        clock: Clock,
-        watched: Option<Watched>,
+        upstreams: Vec<Rc<Upstream<S>>>,
+        commons: &Commons,
     ) -> Self {
         let limits = Limits {
             max_fields: config.limits.fields,
@@ -90,17 +93,16 @@ impl<S> Setup<S> {
         Self {
             limits,
             signature: Signature::new(&config.forwarding),
-            upstream: Rc::new(Upstream::new(
-                shared,
-                Arc::clone(&config),
-                workers,
-                seed,
-                clock,
-                watched,
-            )),
+            services: Services::new(&config, &upstreams, commons),
+            upstreams,
             redirector: None,
             config,
         }
+    }
+
+    /// The upstream of the proxy's own endpoints.
+    pub(crate) fn own(&self) -> &Rc<Upstream<S>> {
+        &self.upstreams[0]
     }
 }
 
@@ -112,6 +114,14 @@ pub(crate) struct Pad {
     pub(crate) download: Relay,
     pub(crate) replay: Replay,
     pub(crate) tried: Vec<u32>,
+    /// What is to be different in the request that goes to the endpoint.
+    pub(crate) onward: Edits,
+    /// What is to be different in the response that goes to the client.
+    pub(crate) back: Edits,
+    /// What is done to the response's body on its way, if anything.
+    pub(crate) shape: Option<Box<Shape>>,
+    /// Why a stage has answered, if one has.
+    pub(crate) reason: Option<&'static str>,
 }
 
 /// How many pads a worker keeps.
@@ -177,6 +187,10 @@ impl<N: Net> Worker<N> {
                 download: Relay::new(limits),
                 replay: Replay::default(),
                 tried: Vec::new(),
+                onward: Edits::default(),
+                back: Edits::default(),
+                shape: None,
+                reason: None,
             })
         })
     }
@@ -188,6 +202,10 @@ impl<N: Net> Worker<N> {
             pad.response.clear();
             pad.tried.clear();
             pad.replay.reset(0);
+            pad.onward.clear();
+            pad.back.clear();
+            pad.shape = None;
+            pad.reason = None;
             pads.push(pad);
         }
     }
@@ -212,7 +230,7 @@ impl<N: Net> Worker<N> {
         let most = setup.config.limits.connections;
         let more = |open: u32| (open < most).then(|| open + 1);
         self.shared.connections.fetch_update(Relaxed, Relaxed, more).ok()?;
-        setup.upstream.see(|| Fact::ClientCame);
+        setup.own().see(|| Fact::ClientCame);
         self.stats.connections_active.add(1);
         self.stats.connections_total.add(1);
         let slot = self.idle.borrow_mut().occupy();
@@ -264,7 +282,7 @@ impl<N: Net> Drop for Open<N> {
         worker.idle.borrow_mut().vacate(self.slot);
         worker.stats.connections_active.sub(1);
         let setup = worker.setup();
-        setup.upstream.see(|| Fact::ClientLeft);
+        setup.own().see(|| Fact::ClientLeft);
         let before = worker.shared.connections.fetch_sub(1, Relaxed);
         if before >= setup.config.limits.connections {
             worker.shared.connection_room.notify_waiters();

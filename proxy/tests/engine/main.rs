@@ -16,6 +16,7 @@ mod inquiry;
 mod limits;
 mod redirect;
 mod retries;
+mod routes;
 mod start;
 mod sticky;
 mod support;

@@ -175,7 +175,7 @@ impl<H: SimulatedHost> Succession<H> {
     /// The proxy serves what the listener accepts. To be called by a task on its host.
     fn begin(&mut self, listener: <H as Net>::Listener) {
         let shared = Arc::new(Shared::new(1, self.host.clock().now()));
-        let (present, state) = watch::channel(State::new(self.config.clone()));
+        let (present, state) = watch::channel(State::new(self.config.clone(), self.seed));
         let upstream = Arc::clone(&present.borrow().upstream);
         self.generations.borrow_mut().started(self.member.index, Arc::clone(&shared), upstream);
         let seed = self.seed.nth(self.started);

@@ -252,7 +252,7 @@ impl<H: SimulatedHost> House<'_, H> {
             let options = BindOptions { backlog, ..BindOptions::default() };
             let listen = SocketAddr::new(net.ip(), 80);
             let listener = net.bind(listen, options).await.expect("a free address");
-            let (keep, state) = watch::channel(State::new(config));
+            let (keep, state) = watch::channel(State::new(config, Seed(1)));
             let arguments = WorkerArguments { shared, index: 0, state, seed, witness: None };
             run_worker(net, listener, arguments).await;
             drop(keep);

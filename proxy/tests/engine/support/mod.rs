@@ -19,7 +19,10 @@ use std::{
 
 use policy::{Seed, balance::Strategy, quantity::TimeSpan};
 use proxy::{
-    config::{EndpointConfig, ProxyConfig},
+    config::{
+        EndpointConfig, ProxyConfig,
+        document::{Document, Paint},
+    },
     engine::{Counter, Proxy, WorkerStats},
 };
 
@@ -49,6 +52,17 @@ pub(crate) fn config(endpoints: &[SocketAddr]) -> ProxyConfig {
     // A test that waits for something by mistake shall fail by its own deadline, not by a limit of the proxy.
     config.timeouts.drain = TimeSpan::secs(30);
     config
+}
+
+/// The configuration that this file's text is, on one worker and any port.
+pub(crate) fn configured(text: &str) -> ProxyConfig {
+    let config = Document::parse("proxy.toml", text).and_then(|document| document.read());
+    let config: ProxyConfig = match config {
+        Ok(config) => config,
+        Err(error) => panic!("{}", error.render(Paint::Plain)),
+    };
+    assert_eq!(config.problems(), []);
+    ProxyConfig { listen: ANY, workers: Some(1), ..config }
 }
 
 /// A configuration in which the first of these endpoints is always preferred, then the second, and so on, as long as few

@@ -54,7 +54,7 @@ fn the_best_comes_first_and_the_same_seed_gives_the_same_bytes() {
     assert!(text.contains("10 A/A pairs"), "{text}");
     let second = compare(directory.path(), "b", &["--jobs", "2"]);
     assert_eq!(second.status.code(), Some(0));
-    for name in ["index.html", "compare.csv", "summary.csv"] {
+    for name in ["index.html", "compare.csv", "knee.csv", "summary.csv"] {
         let [a, b] = ["a", "b"].map(|out| fs::read(directory.path().join(out).join(name)));
         assert!(a.expect("written") == b.expect("written"), "{name} differs");
     }
@@ -63,6 +63,55 @@ fn the_best_comes_first_and_the_same_seed_gives_the_same_bytes() {
     // Each variant and each metric has ten pairs, and so has the baseline against itself.
     assert_eq!(of(",paired,"), 3 * of(",a_a,"));
     assert_eq!(of(",a_a,") % 10, 0);
+}
+
+#[test]
+fn the_knee_has_every_variant_at_every_load() {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    let read = |path: &str| fs::read_to_string(directory.path().join(path));
+    let output = compare(directory.path(), "a", &["--seeds", "3", "--metric", "latency.mean"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(read("a/index.html").expect("written").contains("<strong>The knee</strong>"));
+    let knee = read("a/knee.csv").expect("written");
+    let rows: Vec<Vec<&str>> = knee.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    // Three variants, ten loads with two seeds each; the scenario's own load is among them and was not run again.
+    assert_eq!(rows.len(), 3 * 10 * 2, "{knee}");
+    let number = |cell: &str| cell.parse::<f64>().expect("a number");
+    for row in &rows {
+        let (factor, rate) = (number(row[3]), number(row[5]));
+        assert!((rate / (400.0 * factor) - 1.0).abs() < 0.2, "{row:?}");
+    }
+    let own = |row: &&Vec<&str>| row[2] == "random" && row[3] == "1" && row[4] == "7";
+    let value = rows.iter().find(own).expect("it is there")[7];
+    let pairs = read("a/compare.csv").expect("written");
+    let same = |line: &&str| line.contains("=random,paired,7,latency.mean,");
+    let pair = pairs.lines().find(same).expect("it is there");
+    assert!(pair.contains(&format!("latency.mean,{value},")), "{pair} and {value}");
+    let mean = |variant: &str, factor: &str| {
+        let of = |row: &&Vec<&str>| row[2] == variant && row[3] == factor;
+        number(rows.iter().find(of).expect("it is there")[7])
+    };
+    // Four endpoints of four workers serve 1,300 a second; at six times 400 nobody does.
+    assert!(mean("least_connections", "0.25") * 5.0 < mean("least_connections", "6"));
+    // Without one, none of an earlier comparison is left.
+    let output = compare(directory.path(), "a", &["--seeds", "3", "--knee", "never"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(read("a/knee.csv").is_err());
+    assert!(!read("a/index.html").expect("written").contains("The knee"));
+}
+
+#[test]
+fn a_knee_that_cannot_be_drawn_says_why() {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    let rate = "load.browse.arrivals={ poisson = { rate = 400.0 } }";
+    let values: Vec<String> = (1..=25).map(|workers| workers.to_string()).collect();
+    let vary = format!("backends.web.workers={}", values.join(","));
+    let more = ["--seeds", "1", "--vary", &vary, "--set", rate, "--set", "duration=2s"];
+    let output = compare(directory.path(), "a", &more);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let page = fs::read_to_string(directory.path().join("a/index.html")).expect("written");
+    assert!(page.contains("is drawn for 24 variants at most; vary less."), "{page}");
+    assert!(!directory.path().join("a/knee.csv").exists());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! itself is the noise floor.
 
 pub mod csv;
+pub mod knee;
 pub mod page;
 mod quality;
 pub(crate) mod sentence;

@@ -2,7 +2,7 @@
 //!
 //! One file, no script, nothing fetched, like the page of a suite; and with its style sheet.
 
-use super::{Contrast, sentence, text};
+use super::{Contrast, knee::Knee, sentence, text};
 use crate::format;
 use crate::html::charts::{self, Figure};
 use askama::Template;
@@ -21,6 +21,9 @@ struct Page {
     facts: String,
     tables: Vec<Table>,
     figures: Vec<Figure>,
+    /// What is to be said of the knee.
+    knee: String,
+    has_knee: bool,
     events: Vec<(usize, String, String)>,
 }
 
@@ -31,11 +34,11 @@ struct Table {
     rows: Vec<Vec<String>>,
 }
 
-/// Renders it.
+/// Renders it; with the knee, where one was made.
 ///
 /// # Errors
 /// When a chart or the template cannot be rendered, which in memory does not happen.
-pub fn index(contrast: &Contrast<'_>) -> io::Result<String> {
+pub fn index(contrast: &Contrast<'_>, knee: Option<&Knee>) -> io::Result<String> {
     let base = &contrast.variants[contrast.baseline];
     let run = base.runs.first().ok_or_else(|| io::Error::other("there is no run to show"))?;
     let (head, rows) = text::table(contrast);
@@ -66,7 +69,9 @@ pub fn index(contrast: &Contrast<'_>) -> io::Result<String> {
             seconds(run.warmup)
         ),
         tables,
-        figures: charts::compared(contrast)?,
+        figures: charts::compared(contrast, knee)?,
+        knee: knee.map_or(String::new(), |knee| knee.remark.clone()),
+        has_knee: knee.is_some_and(|knee| !knee.lines.is_empty()),
         events: run
             .events
             .iter()

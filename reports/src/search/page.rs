@@ -41,7 +41,7 @@ pub fn index(study: &Study) -> io::Result<String> {
         sentence: text::sentence(study),
         method: text::method(study),
         main: Table { caption: "Highest capacity first".to_owned(), head, rows },
-        figures: charts::knee(study)?.into_iter().collect(),
+        figures: charts::of_search(study)?.into_iter().collect(),
         tries: tries(study),
     };
     let mut page =

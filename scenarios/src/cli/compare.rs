@@ -2,23 +2,25 @@
 //!
 //! The table and the sentence go to standard output and are the same for the same seed; progress and times to standard error.
 
-use std::{num::NonZeroU16, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use net::Clock;
 use policy::Instant;
-use reports::{Suite, World, compare::text};
+use reports::{Suite, compare::text};
 
 use super::{
     Exit, check, start,
     style::{Style, print},
-    subject,
+    subject::{self, Subject},
 };
 use crate::{
-    compare::{self, Design, MAX_RUNS, vary::Vary},
-    language::{Loaded, Setting},
-    run::{self, Carried, Completion, Conduct, Patience},
-    sim::Network,
+    compare::{
+        self, Design, MAX_RUNS,
+        knee::{Ladder, When},
+    },
+    language::Loaded,
+    run::{self, Carried, Completion},
 };
 
 const EXAMPLES: &str = "\
@@ -37,12 +39,9 @@ Exit codes: 0 compared, 2 bad usage or a bad scenario, 3 a run could not be carr
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CompareArgs {
-    /// The scenario file.
-    #[arg(value_name = "PATH")]
-    path: PathBuf,
-    /// Vary this in place of the file's own matrix; may be given several times, for the product.
-    #[arg(long, value_name = "KEY=A,B,C")]
-    vary: Vec<Vary>,
+    /// Which scenario, and how it runs.
+    #[command(flatten)]
+    subject: Subject,
     /// With how many seeds each variant runs; the baseline runs with as many more against itself.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     seeds: u32,
@@ -52,19 +51,10 @@ pub(super) struct CompareArgs {
     /// By which metric; by default that of the first threshold, or latency.p99.
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
-    /// The world to run in: model, sim or live; by default the first of them that the scenario allows.
-    #[arg(long, value_name = "WORLD")]
-    world: Option<World>,
-    /// Set a value over the file; may be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    settings: Vec<Setting>,
-    /// The first seed, in place of the scenario's own.
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// How many runs at a time; one for each processor by default.
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroU16>,
-    /// The directory of the report: index.html, compare.csv, summary.csv, manifest.json.
+    /// Draw the knee, the metric at a quarter to six times the load: auto (in the model), always or never.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
+    knee: When,
+    /// The directory of the report: index.html, compare.csv, knee.csv, summary.csv, manifest.json.
     #[arg(long, value_name = "DIR", default_value = "windtunnel-report")]
     out: PathBuf,
 }
@@ -75,7 +65,7 @@ struct Refusal(Exit, String);
 /// Compares, writes the report and prints the answer.
 pub(super) fn execute(args: &CompareArgs) -> Exit {
     let style = Style::of_stderr();
-    let loaded = match subject::load(&args.path, &args.settings, &args.vary, "compared") {
+    let loaded = match subject::load(&args.subject, "compared") {
         Ok(loaded) => loaded,
         Err(failure) => return check::report(&failure, style),
     };
@@ -112,8 +102,8 @@ fn design<'a>(args: &CompareArgs, loaded: &'a Loaded) -> Result<Design<'a>, Refu
     let scenario = &variants[baseline].scenario;
     let metric = args.metric.clone().unwrap_or_else(|| compare::metric(scenario));
     compare::known(scenario, &metric).map_err(usage)?;
-    let seed = args.seed.unwrap_or(scenario.seed);
-    let world = subject::world(args.world, loaded).map_err(usage)?;
+    let seed = args.subject.seed.unwrap_or(scenario.seed);
+    let world = subject::world(args.subject.world, loaded).map_err(usage)?;
     Ok(Design { loaded, world, seed, seeds, baseline, metric })
 }
 
@@ -125,16 +115,14 @@ fn carry_out(args: &CompareArgs, design: &Design<'_>) -> Result<Exit, Refusal> {
     let interrupt = start::listen().map_err(cannot)?;
     let clock = Clock::real();
     let started = clock.wall();
-    let planned = design.plan();
+    let conduct = args.subject.conduct();
+    let ladder = args.knee.wants(design.world).then(|| Ladder::of(design, conduct.jobs));
+    let mut planned = design.plan();
+    let own = planned.len();
+    planned.extend(ladder.iter().flat_map(|ladder| ladder.plan(design)));
     let progress = run::Progress::of_comparison(planned.len());
     progress.announce(&planned);
-    let conduct = Conduct {
-        patience: Patience::All,
-        again: 2,
-        jobs: start::jobs(args.jobs),
-        network: Network::default(),
-    };
-    let Carried { runs, completion, virtual_elapsed } =
+    let Carried { mut runs, completion, virtual_elapsed } =
         run::carry_out(&planned, conduct, &interrupt, &progress);
     progress.finish();
     if completion == Completion::Interrupted {
@@ -142,13 +130,16 @@ fn carry_out(args: &CompareArgs, design: &Design<'_>) -> Result<Exit, Refusal> {
         return Err(Refusal(Exit::Interrupted, why.to_owned()));
     }
     let manifest = run::manifest(started, clock.now() - Instant::START, virtual_elapsed);
+    let broken = compare::broken(&runs);
+    let others = runs.split_off(own.min(runs.len()));
+    let knee = ladder.map(|ladder| ladder.knee(design, &runs, &others));
     let suite = Suite { runs, manifest };
     let contrast = design.contrast(&suite.runs);
     print(&text::summary(&contrast));
-    compare::write(&args.out, &suite, &contrast)
+    compare::write(&args.out, &suite, &contrast, knee.as_ref())
         .map_err(|error| cannot(format!("the report could not be written: {error}")))?;
     print(&format!("report: {}", args.out.join("index.html").display()));
-    match compare::broken(&suite.runs) {
+    match broken {
         Some(why) => Err(cannot(format!("a run could not be carried out: {why}"))),
         None => Ok(Exit::Success),
     }

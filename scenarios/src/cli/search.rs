@@ -3,7 +3,7 @@
 //! The table and the sentence go to standard output and are the same for the same seed in `model` and `sim`; progress goes to
 //! standard error.
 
-use std::{num::NonZeroU16, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use net::Clock;
@@ -16,14 +16,13 @@ use reports::{
 use super::{
     Exit, check, start,
     style::{Style, print},
-    subject,
+    subject::{self, Subject},
 };
 use crate::{
-    compare::{self, MAX_RUNS, vary::Vary},
-    language::{Loaded, Setting},
-    run::{self, Completion, Conduct, Patience},
+    compare::{self, MAX_RUNS},
+    language::Loaded,
+    run::{self, Completion},
     search::{self, LONGER, Question, Searched},
-    sim::Network,
 };
 
 const EXAMPLES: &str = "\
@@ -44,12 +43,9 @@ Exit codes: 0 found for every variant, 1 a variant does not hold even at the low
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SearchArgs {
-    /// The scenario file.
-    #[arg(value_name = "PATH")]
-    path: PathBuf,
-    /// Vary this in place of the file's own matrix; may be given several times, for the product.
-    #[arg(long, value_name = "KEY=A,B,C")]
-    vary: Vec<Vary>,
+    /// Which scenario, and how it runs.
+    #[command(flatten)]
+    subject: Subject,
     /// Scale this load only; all of them by default.
     #[arg(long, value_name = "NAME")]
     load: Option<String>,
@@ -65,18 +61,6 @@ pub(super) struct SearchArgs {
     /// The metric that is shown for each load; by default that of the first threshold.
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
-    /// The world to run in: model, sim or live; by default the first of them that the scenario allows.
-    #[arg(long, value_name = "WORLD")]
-    world: Option<World>,
-    /// Set a value over the file; may be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    settings: Vec<Setting>,
-    /// The first seed, in place of the scenario's own.
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// How many runs at a time; one for each processor by default.
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroU16>,
     /// The directory of the report: index.html, search.csv, manifest.json.
     #[arg(long, value_name = "DIR", default_value = "windtunnel-report")]
     out: PathBuf,
@@ -102,7 +86,7 @@ struct Refusal(Exit, String);
 /// Searches, writes the report and prints the answer.
 pub(super) fn execute(args: &SearchArgs) -> Exit {
     let style = Style::of_stderr();
-    let loaded = match subject::load(&args.path, &args.settings, &args.vary, "searched") {
+    let loaded = match subject::load(&args.subject, "searched") {
         Ok(loaded) => loaded,
         Err(failure) => return check::report(&failure, style),
     };
@@ -138,7 +122,7 @@ fn question<'a>(args: &SearchArgs, loaded: &'a Loaded) -> Result<Question<'a>, S
     }
     let metric = args.metric.clone().unwrap_or_else(|| compare::metric(&first.scenario));
     compare::known(&first.scenario, &metric)?;
-    let world = subject::world(args.world, loaded)?;
+    let world = subject::world(args.subject.world, loaded)?;
     let seeds = args.seeds.unwrap_or(if world == World::Live { 1 } else { 3 });
     let runs = loaded.variants.len().saturating_mul(seeds as usize).saturating_mul(LONGER as usize);
     if runs > MAX_RUNS {
@@ -150,7 +134,7 @@ fn question<'a>(args: &SearchArgs, loaded: &'a Loaded) -> Result<Question<'a>, S
     Ok(Question {
         loaded,
         world,
-        seed: args.seed.unwrap_or(first.scenario.seed),
+        seed: args.subject.seed.unwrap_or(first.scenario.seed),
         seeds,
         only: args.load.clone(),
         from: args.from,
@@ -167,12 +151,7 @@ fn carry_out(args: &SearchArgs, question: &Question<'_>) -> Result<Exit, Refusal
     let interrupt = start::listen().map_err(cannot)?;
     let clock = Clock::real();
     let started = clock.wall();
-    let conduct = Conduct {
-        patience: Patience::All,
-        again: 2,
-        jobs: start::jobs(args.jobs),
-        network: Network::default(),
-    };
+    let conduct = args.subject.conduct();
     let is_live = question.world == World::Live;
     let mut say = |label: &str, tried: &Try| {
         // In virtual time there are many, and each is over at once.

@@ -2,15 +2,16 @@
 //!
 //! Every variant runs with the same seeds, so that in each pair both face the very same requests; and the baseline runs
 //! with as many seeds more, so that everybody can see how far the same thing is from itself (A/A runs). Who carries the runs
-//! out is the same as for a suite, and so are the runs.
+//! out is the same as for a suite, and so are the runs. `knee` has more of them, at other loads.
 
+pub mod knee;
 pub mod vary;
 
 use std::path::Path;
 
 use reports::{
     Names, Run, Suite, Verdict, World,
-    compare::{Contrast, csv, page},
+    compare::{Contrast, csv, knee::Knee, page},
     files, manifest, resolve,
 };
 
@@ -42,20 +43,20 @@ pub struct Design<'a> {
 impl Design<'_> {
     /// Every run: the variants in their order, each with every seed, then the baseline with as many other seeds.
     pub fn plan(&self) -> Vec<Planned<'_>> {
-        let run = |variant, place: usize| Planned {
-            loaded: self.loaded,
-            variant,
-            world: self.world,
-            seed: self.seed.wrapping_add(place as u64),
-        };
         let paired = self
             .loaded
             .variants
             .iter()
-            .flat_map(|variant| (0..self.seeds).map(move |place| run(variant, place)));
+            .flat_map(|variant| (0..self.seeds).map(move |place| self.run(variant, place)));
         let again = (self.seeds..2 * self.seeds)
-            .map(|place| run(&self.loaded.variants[self.baseline], place));
+            .map(|place| self.run(&self.loaded.variants[self.baseline], place));
         paired.chain(again).collect()
+    }
+
+    /// A run of this variant with the seed at this place.
+    fn run<'a>(&'a self, variant: &'a Variant, place: usize) -> Planned<'a> {
+        let seed = self.seed.wrapping_add(place as u64);
+        Planned { loaded: self.loaded, variant, world: self.world, seed }
     }
 
     /// What the runs of the whole plan came to.
@@ -130,14 +131,31 @@ pub fn broken(runs: &[Run]) -> Option<String> {
     Some(format!("{}: {}", broken.title(), broken.verdict.reason().unwrap_or_default()))
 }
 
-/// Writes the files of a comparison: index.html, compare.csv, summary.csv, manifest.json.
+/// Writes the files of a comparison: index.html, compare.csv, summary.csv, manifest.json, and knee.csv where there is a knee.
 ///
 /// # Errors
 /// Which file could not be written, and why.
-pub fn write(directory: &Path, suite: &Suite, contrast: &Contrast<'_>) -> std::io::Result<()> {
+pub fn write(
+    directory: &Path,
+    suite: &Suite,
+    contrast: &Contrast<'_>,
+    knee: Option<&Knee>,
+) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    files::write(&directory.join("index.html"), page::index(contrast)?.as_bytes())?;
+    files::write(&directory.join("index.html"), page::index(contrast, knee)?.as_bytes())?;
     files::write(&directory.join("compare.csv"), &csv::compare(contrast)?)?;
+    let first = suite.runs.first();
+    if let (Some(knee), Some(run)) = (knee.filter(|knee| !knee.lines.is_empty()), first) {
+        let world = run.world.as_str();
+        let rows = reports::compare::knee::csv(knee, &run.scenario, world, &contrast.metric)?;
+        files::write(&directory.join("knee.csv"), &rows)?;
+    } else {
+        // One of an earlier comparison would pass for this one's.
+        match std::fs::remove_file(directory.join("knee.csv")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
     files::write(&directory.join("summary.csv"), &reports::csv::summary(suite)?)?;
     files::write(&directory.join("manifest.json"), &manifest::manifest(suite)?)
 }

@@ -5,8 +5,8 @@
 
 use super::axis::Axis;
 use super::canvas::{Layout, draw};
-use super::{COLOURS, Figure, Ink, Legend, overtime, spectrum};
-use crate::compare::{Contrast, Variant};
+use super::{COLOURS, Figure, Ink, Legend, knee, overtime, spectrum};
+use crate::compare::{Contrast, Variant, knee::Knee};
 use crate::record::Distribution;
 use crate::statistics::{Comparison, Verdict};
 use std::io;
@@ -15,8 +15,9 @@ use std::io;
 const ROWS: usize = 40;
 
 /// All of them.
-pub(crate) fn compared(contrast: &Contrast<'_>) -> io::Result<Vec<Figure>> {
-    let figures = [forest(contrast)?, spectra(contrast)?, over_time(contrast)?];
+pub(crate) fn compared(contrast: &Contrast<'_>, load: Option<&Knee>) -> io::Result<Vec<Figure>> {
+    let load = load.map(|load| knee::of_comparison(contrast, load)).transpose()?.flatten();
+    let figures = [forest(contrast)?, spectra(contrast)?, load, over_time(contrast)?];
     Ok(figures.into_iter().flatten().collect())
 }
 

@@ -1,69 +1,121 @@
-//! The knee: a metric against the offered load, a line a variant, from the loads that a search tried.
+//! The knee: a metric against the offered load, a line a variant.
 //!
-//! Confirming runs are left out of the lines: they are longer, and a load would stand there twice. The eight best have a
-//! colour, the others are grey.
+//! Drawn for a search, from the loads that it tried, and for a comparison, from the loads of its ladder. Confirming runs of a search
+//! are left out: they are longer, and a load would stand there twice. The eight best have a colour, the others are grey.
 
 use super::axis::Axis;
 use super::canvas::{Layout, draw};
 use super::compare::ink;
 use super::{COLOURS, Figure, Ink, Legend};
+use crate::compare::{
+    Contrast,
+    knee::{Knee, Line},
+};
+use crate::format;
 use crate::metrics::Unit;
 use crate::search::{Capacity, Study};
 use std::io;
 
-/// The metric at every load that was tried.
-pub(crate) fn knee(study: &Study) -> io::Result<Option<Figure>> {
-    let lines: Vec<Vec<(f64, f64)>> = study.capacities.iter().map(points).collect();
-    let all = || lines.iter().flatten();
+/// What is drawn: the best line first.
+struct Sheet<'a> {
+    caption: String,
+    unit: Unit,
+    /// A label each, and (requests offered in a second, the metric), by the load.
+    lines: Vec<(&'a str, Vec<(f64, f64)>)>,
+    /// A threshold on the metric.
+    limit: Option<f64>,
+    /// Beyond so much load nothing is shown.
+    end: f64,
+}
+
+/// The metric at every load that a search tried.
+pub(crate) fn of_search(study: &Study) -> io::Result<Option<Figure>> {
     // Far beyond the best capacity there is nothing to see but how bad it can get.
     let best = study.capacities.first().map_or(0.0, Capacity::rate);
-    let most_x = all().map(|p| p.0).max_by(f64::total_cmp).unwrap_or(0.0);
-    let most_x = if best > 0.0 { most_x.min(best * 1.25) } else { most_x };
+    draw_sheet(&Sheet {
+        caption: format!(
+            "{} (upwards) against the requests offered in a second, at each load that was tried; median over seeds.",
+            study.metric
+        ),
+        unit: study.unit,
+        lines: study.capacities.iter().map(|c| (c.label.as_str(), points(c))).collect(),
+        limit: study.limit,
+        end: if best > 0.0 { best * 1.25 } else { f64::INFINITY },
+    })
+}
+
+/// The metric of a comparison at every load of its ladder, in the order and the colours of its other charts.
+pub(crate) fn of_comparison(contrast: &Contrast<'_>, knee: &Knee) -> io::Result<Option<Figure>> {
+    let line = |label: &str| knee.lines.iter().find(|line| line.label == label);
+    let lines = contrast.variants.iter().map(|variant| {
+        let points = line(&variant.label).map(Line::points).unwrap_or_default();
+        (variant.label.as_str(), points)
+    });
+    draw_sheet(&Sheet {
+        caption: format!(
+            "{} (upwards) against the requests offered in a second, from {} to {} times the scenario's own load; median over {}.",
+            contrast.metric,
+            format::significant(knee.least(), 3),
+            format::significant(knee.most(), 3),
+            if knee.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", knee.seeds) },
+        ),
+        unit: contrast.unit,
+        lines: lines.collect(),
+        limit: knee.limit,
+        end: f64::INFINITY,
+    })
+}
+
+fn draw_sheet(sheet: &Sheet<'_>) -> io::Result<Option<Figure>> {
+    let Sheet { caption, unit, lines, limit, end } = sheet;
+    let all = || lines.iter().flat_map(|(_, points)| points);
+    let most_x = all().map(|p| p.0).max_by(f64::total_cmp).unwrap_or(0.0).min(*end);
     let shown = || all().filter(|p| p.0 <= most_x);
-    let Some(most) = shown().map(|p| p.1).chain(study.limit).max_by(f64::total_cmp) else {
+    let Some(most) = shown().map(|p| p.1).chain(*limit).max_by(f64::total_cmp) else {
         return Ok(None);
     };
     if most_x <= 0.0 || most <= 0.0 || shown().count() < 2 {
         return Ok(None);
     }
     let least = shown().map(|p| p.1).min_by(f64::total_cmp).unwrap_or(0.0);
-    let y = match study.unit {
+    let y = match unit {
         Unit::Milliseconds | Unit::Seconds => Axis::times(least, most),
         Unit::Ratio => Axis::share(most),
         _ => Axis::amount(most),
     };
     let title = "The knee";
-    let caption = format!(
-        "{} (upwards) against the requests offered in a second, at each load that was tried; median over seeds.",
-        study.metric
-    );
     let x = Axis::amount(most_x);
     let end = x.ticks.last().map_or(most_x, |tick| tick.0);
     let layout = Layout { height: 320.0, ..Layout::new(x, y) };
-    let svg = draw(layout, title, &caption, |canvas| {
+    let svg = draw(layout, title, caption, |canvas| {
         canvas.axes()?;
         // The best on top.
-        for (place, points) in lines.iter().enumerate().rev() {
+        for (place, (_, points)) in lines.iter().enumerate().rev() {
             let points: Vec<(f64, Option<f64>)> =
                 points.iter().filter(|p| p.0 <= most_x).map(|(x, y)| (*x, Some(*y))).collect();
             let ink = ink(place);
-            canvas.line(&points, ink, if ink == Ink::Crowd { 1.25 } else { 2.0 })?;
+            let (width, dot) = if ink == Ink::Crowd { (1.25, 1.75) } else { (2.0, 2.75) };
+            canvas.line(&points, ink, width)?;
+            // What was measured, and what only joins it.
+            for point in points {
+                canvas.line(&[point], ink, dot)?;
+            }
         }
-        match study.limit {
+        match limit {
             Some(limit) => {
-                let text = format!("limit {}", crate::format::metric(limit, study.unit));
-                canvas.limit(limit, (0.0, end), &text, &[])
+                let text = format!("limit {}", format::metric(*limit, *unit));
+                canvas.limit(*limit, (0.0, end), &text, &[])
             }
             None => Ok(()),
         }
     })?;
-    let coloured = study.capacities.iter().take(usize::from(COLOURS)).enumerate();
+    let coloured = lines.iter().take(usize::from(COLOURS)).enumerate();
     let mut legend: Vec<Legend> =
-        coloured.map(|(place, c)| Legend::new(&c.label, ink(place), "line")).collect();
+        coloured.map(|(place, (label, _))| Legend::new(*label, ink(place), "line")).collect();
     if let Some(more) = lines.len().checked_sub(usize::from(COLOURS)).filter(|n| *n > 0) {
         legend.push(Legend::new(format!("{more} more"), Ink::Crowd, "line"));
     }
-    Ok(Some(Figure { title, caption, svg, legend }))
+    Ok(Some(Figure { title, caption: caption.clone(), svg, legend }))
 }
 
 fn points(capacity: &Capacity) -> Vec<(f64, f64)> {

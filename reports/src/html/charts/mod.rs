@@ -16,7 +16,7 @@ mod spectrum;
 
 pub(crate) use canvas::{Ink, escape};
 pub(crate) use compare::compared;
-pub(crate) use knee::knee;
+pub(crate) use knee::of_search;
 pub(crate) use spectrum::overlay;
 
 use crate::run::Run;

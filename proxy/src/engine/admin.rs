@@ -15,6 +15,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use net::{Clock, HyperTimer, Listener, Net, hyper_io};
+use policy::compression::Coding;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::spawn_local};
 
@@ -142,6 +143,12 @@ fn stats(view: &View) -> Value {
         "bytes": {
             "received": view.sum(|stats| &stats.bytes_received),
             "sent": view.sum(|stats| &stats.bytes_sent),
+        },
+        "compression": {
+            "active": view.sum(|stats| &stats.encoders),
+            "by_encoding": named(&Coding::ALL.map(Coding::name), &|stats| &stats.compressed),
+            "bytes_in": view.sum(|stats| &stats.compression_in),
+            "bytes_out": view.sum(|stats| &stats.compression_out),
         },
         "latency_ms": latency(view),
         "upstream": {

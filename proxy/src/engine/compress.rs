@@ -63,7 +63,7 @@ enum Writer {
 impl Encoder {
     /// For a body of this length, if that is known; it must be this length then. Fails where there is no memory for it.
     pub(crate) fn new(
-        plan: &Plan,
+        plan: Plan,
         length: Option<u64>,
         stats: Arc<WorkerStats>,
     ) -> io::Result<Self> {
@@ -166,7 +166,7 @@ impl<N: Net> Exchange<'_, N> {
         };
         if let Some(plan) = plan {
             let shape = shape.get_or_insert_default();
-            match Encoder::new(&plan, length, Arc::clone(&worker.stats)) {
+            match Encoder::new(plan, length, Arc::clone(&worker.stats)) {
                 Ok(encoder) => shape.encoder = Some(encoder),
                 Err(error) => {
                     tracing::error!(%error, "an answer cannot be compressed");
@@ -272,7 +272,7 @@ mod tests {
             let whole = content(noise, pieces.iter().map(|piece| piece.0).sum());
             let stats = Arc::<WorkerStats>::default();
             let length = knows_length.then_some(whole.len() as u64);
-            let encoder = Encoder::new(&plan(coding, level), length, Arc::clone(&stats));
+            let encoder = Encoder::new(plan(coding, level), length, Arc::clone(&stats));
             let mut encoder = encoder.expect("there is memory");
             prop_assert_eq!(stats.encoders.get(), 1);
             let (mut out, mut at) = (Vec::new(), 0);
@@ -299,7 +299,7 @@ mod tests {
     fn events_are_not_held_back() {
         for coding in Coding::ALL {
             let plan = Plan { flush: Flush::EachPiece, ..plan(coding, 3) };
-            let mut encoder = Encoder::new(&plan, None, Arc::default()).expect("there is memory");
+            let mut encoder = Encoder::new(plan, None, Arc::default()).expect("there is memory");
             let (mut out, mut sent) = (Vec::new(), Vec::new());
             for number in 0..100 {
                 let event = format!("id: {number}\ndata: something has happened\n\n");
@@ -315,7 +315,7 @@ mod tests {
     fn one_that_is_dropped_gives_its_place_back() {
         for coding in Coding::ALL {
             let stats = Arc::<WorkerStats>::default();
-            let encoder = Encoder::new(&plan(coding, 3), None, Arc::clone(&stats));
+            let encoder = Encoder::new(plan(coding, 3), None, Arc::clone(&stats));
             let mut encoder = encoder.expect("there is memory");
             encoder.content(b"half of it", &mut Vec::new()).expect("it takes everything");
             drop(encoder);
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn a_length_that_was_no_length_is_noticed() {
         let plan = plan(Coding::Zstd, 3);
-        let mut encoder = Encoder::new(&plan, Some(5), Arc::default()).expect("there is memory");
+        let mut encoder = Encoder::new(plan, Some(5), Arc::default()).expect("there is memory");
         let mut out = Vec::new();
         encoder.content(b"four", &mut out).expect("so far it is right");
         assert!(encoder.finish(&mut out).is_err());

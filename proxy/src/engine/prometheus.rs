@@ -12,6 +12,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use policy::compression::Coding;
+
 use super::{
     admin::View,
     stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats},
@@ -32,7 +34,7 @@ struct Figures(View);
 
 type Named<'a> = (&'a str, &'a str, fn(&WorkerStats) -> &Counter);
 
-const COUNTERS: [Named<'_>; 10] = [
+const COUNTERS: [Named<'_>; 12] = [
     ("requests", "Requests that ended", |stats| &stats.requests),
     ("client_connections", "Client connections accepted", |stats| &stats.connections_total),
     ("request_body_bytes", "Bytes of request bodies", |stats| &stats.bytes_received),
@@ -43,6 +45,8 @@ const COUNTERS: [Named<'_>; 10] = [
     ("retries_refused", "Retries that the budget refused", |stats| &stats.retries_refused),
     ("upgrades", "Connections that changed protocol", |stats| &stats.upgrades),
     ("queued", "Requests that waited for an endpoint with room", |stats| &stats.queued),
+    ("compression_input_bytes", "Bytes that were compressed", |stats| &stats.compression_in),
+    ("compression_output_bytes", "What became of them", |stats| &stats.compression_out),
 ];
 
 impl Collector for Figures {
@@ -54,6 +58,8 @@ impl Collector for Figures {
         }
         let active = view.sum(|stats| &stats.connections_active);
         gauge(&mut encoder, "client_connections_active", "Open client connections", active)?;
+        let encoders = view.sum(|stats| &stats.encoders);
+        gauge(&mut encoder, "encoders_active", "Responses being compressed", encoders)?;
         let uptime = view.clock.now().since(view.shared.started).as_secs();
         gauge(&mut encoder, "uptime_seconds", "Time since the proxy started", uptime)?;
         self.families(&mut encoder)?;
@@ -100,6 +106,11 @@ impl Figures {
         let methods = METHODS.into_iter().enumerate();
         let values = methods.map(|(i, name)| (name, view.sum(|stats| &stats.methods[i])));
         let what = ("requests_by_method", "Requests by method", "method");
+        family(encoder, what, MetricType::Counter, values)?;
+        let codings = Coding::ALL.into_iter();
+        let values = codings
+            .map(|coding| (coding.name(), view.sum(|stats| &stats.compressed[coding as usize])));
+        let what = ("compressed_responses", "Responses compressed, by encoding", "encoding");
         family(encoder, what, MetricType::Counter, values)?;
         let faults = FAULTS.into_iter().enumerate();
         let values = faults.map(|(i, name)| (name, view.sum(|stats| &stats.faults[i])));

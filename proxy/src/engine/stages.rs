@@ -17,7 +17,6 @@ impl<N: Net> Exchange<'_, N> {
     }
 
     /// The head of the response is in the pad: what is to be different in it, and what is done to its body.
-    #[expect(clippy::unused_self, reason = "no stage is there yet")]
     pub(super) fn shape(&mut self, stages: &Stages) {
         if let Some(compression) = &stages.compression {
             self.compress(compression);

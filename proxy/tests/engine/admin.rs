@@ -170,6 +170,8 @@ fn both_formats_say_the_same() {
         ("retries_refused", &requests["retries_refused"]),
         ("upgrades", &requests["upgrades"]),
         ("queued", &requests["queued"]),
+        ("compression_input_bytes", &stats["compression"]["bytes_in"]),
+        ("compression_output_bytes", &stats["compression"]["bytes_out"]),
     ] {
         is(format!("proxy_{metric}_total"), value);
     }
@@ -177,6 +179,7 @@ fn both_formats_say_the_same() {
         ("responses", "class", &requests["by_status"]),
         ("requests_by_method", "method", &requests["by_method"]),
         ("faults", "fault", &requests["by_fault"]),
+        ("compressed_responses", "encoding", &stats["compression"]["by_encoding"]),
     ] {
         for (name, value) in table.as_object().expect("a table") {
             is(format!("proxy_{family}_total{{{label}=\"{name}\"}}"), value);
@@ -194,6 +197,7 @@ fn both_formats_say_the_same() {
         let ready = Value::from(u8::from(endpoint["state"] == "ready"));
         is(format!("proxy_endpoint_ready{{endpoint=\"{name}\"}}"), &ready);
     }
+    is("proxy_encoders_active".to_owned(), &stats["compression"]["active"]);
     is("proxy_client_connections_active".to_owned(), &stats["connections"]["active"]);
     is("proxy_request_duration_seconds_count".to_owned(), &requests["total"]);
     // What is left is the time, and the histogram, whose buckets only grow and end with all.

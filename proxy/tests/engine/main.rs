@@ -5,6 +5,7 @@
 mod admin;
 mod bodies;
 mod chaos;
+mod compression;
 mod curl;
 mod drain;
 mod errors;

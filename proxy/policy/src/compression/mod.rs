@@ -47,7 +47,7 @@ pub struct CompressionConfig {
     pub types: Vec<String>,
     /// An answer that states a length below this is left as it is.
     pub min_size: ByteSize,
-    /// Answers that one worker compresses at once, each with an encoder's memory (up to about 2 MiB); further ones go out as they are.
+    /// Answers that one worker compresses at once, each with an encoder's memory (up to 2 MiB or so at the default levels); further ones go out as they are.
     #[schemars(range(min = 1, max = 65536))]
     pub encoders: usize,
 }

@@ -15,6 +15,7 @@
 //! - [`balance`]: who is picked: a trait, a file for each strategy, and the registry of them;
 //! - [`health`], [`outlier`]: who is ready, by asking (active) and by watching (passive);
 //! - [`retry`], [`limit`]: what is sent twice, and what waits;
+//! - [`breaker`], [`redis`]: whoever does not answer is not asked for a while, and what is written of a Redis;
 //! - [`compression`]: which answers are compressed, with what, and what their heads say then;
 //! - [`message`]: heads as decisions see them, and what decisions want changed or answered;
 //! - [`path`], [`pattern`], [`cidr`]: what rules compare with, and how paths are compared;
@@ -22,6 +23,7 @@
 //! - [`token`]: what lets a redirected client into its endpoint, and how that reports the end.
 
 pub mod balance;
+pub mod breaker;
 pub mod cidr;
 pub mod compression;
 pub mod distribution;
@@ -33,6 +35,7 @@ pub mod outlier;
 pub mod path;
 pub mod pattern;
 pub mod quantity;
+pub mod redis;
 pub mod report;
 pub mod retry;
 pub mod rng;

@@ -151,8 +151,26 @@ fn on_the_spot(
         }
         ticket.arrival = Some(core.arrived());
         ticket.completed();
-        respond(&core, StatusCode::OK, Answer::pattern(demand.id, demand.size, demand.framing))
+        success(&core, demand, |body| body)
     })
+}
+
+/// What a request was served: what stands at its target, or that the client has it; without content a body of its own.
+fn success(core: &Core, demand: &Demand, hold: impl FnOnce(Answer) -> Answer) -> Response<Answer> {
+    let Some((content, shown)) = core.content.as_ref().zip(demand.shown) else {
+        let body = Answer::pattern(demand.id, demand.size, demand.framing);
+        return respond(core, StatusCode::OK, hold(body));
+    };
+    let (status, body) = if shown.unchanged {
+        (StatusCode::NOT_MODIFIED, Answer::empty())
+    } else {
+        let number = shown.number;
+        let pattern = if content.is_text { Pattern::text(number) } else { Pattern::new(number) };
+        (StatusCode::OK, Answer::content(pattern, demand.size, demand.framing))
+    };
+    let mut answer = respond(core, status, hold(body));
+    content.describe(shown, answer.headers_mut());
+    answer
 }
 
 async fn serve(
@@ -220,16 +238,13 @@ async fn serve(
 
     // The answer.
     ticket.completed();
-    let body = match echo {
-        Some(body) => Answer::echo(body),
-        None => Answer::pattern(demand.id, demand.size, demand.framing),
+    let Some(body) = echo else {
+        return Ok(success(&core, &demand, |body| body.holding(ticket)));
     };
-    let mut answer = respond(&core, StatusCode::OK, body.holding(ticket));
-    if demand.echo {
-        for name in [header::CONTENT_TYPE, header::TRAILER] {
-            if let Some(value) = head.headers.get(&name) {
-                answer.headers_mut().insert(name, value.clone());
-            }
+    let mut answer = respond(&core, StatusCode::OK, Answer::echo(body).holding(ticket));
+    for name in [header::CONTENT_TYPE, header::TRAILER] {
+        if let Some(value) = head.headers.get(&name) {
+            answer.headers_mut().insert(name, value.clone());
         }
     }
     Ok(answer)

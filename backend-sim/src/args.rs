@@ -8,6 +8,7 @@ use std::{
 use backend_sim::{
     Admission, BackendConfig, GroupSpec,
     config::{FaultConfig, Framing, Kind, SessionConfig, SessionFormat},
+    content::ContentConfig,
     notation::{self, NotationError},
     station::Discipline,
 };
@@ -76,6 +77,18 @@ pub(crate) struct Args {
     /// Send bodies in chunks instead of with a Content-Length
     #[arg(long, help_heading = "Answers")]
     chunked: bool,
+
+    /// The same path has the same answer for everybody, with this Cache-Control, such as max-age=60
+    #[arg(long, value_name = "VALUE", help_heading = "Answers")]
+    cache_control: Option<String>,
+
+    /// The same path has the same answer for everybody, with an ETag; If-None-Match is answered 304
+    #[arg(long, help_heading = "Answers")]
+    etag: bool,
+
+    /// The same path has the same answer for everybody, of this media type; text and JSON compress
+    #[arg(long = "type", value_name = "TYPE", help_heading = "Answers")]
+    media_type: Option<String>,
 
     /// The path of the health check
     #[arg(long, value_name = "PATH", default_value = "/healthz", help_heading = "Answers")]
@@ -256,6 +269,11 @@ impl Args {
                 "session" => return Err("--session needs --kind session beside it".into()),
                 "session.size" => "piece".into(),
                 "session.every" => "every".into(),
+                "content" => {
+                    return Err("--kind session has no --cache-control, --etag or --type".into());
+                }
+                "content.cache_control" => "cache-control".into(),
+                "content.type" => "type".into(),
                 "count" => return Err("there can be at most 10000 endpoints".into()),
                 other => other.to_owned(),
             };
@@ -292,7 +310,15 @@ impl Args {
             every: self.every,
             size: self.piece,
         });
+        let has_content = self.cache_control.is_some() || self.etag || self.media_type.is_some();
+        let content = has_content.then(|| ContentConfig {
+            cache_control: self.cache_control.clone().unwrap_or_default(),
+            etag: self.etag,
+            media_type: self.media_type.clone().unwrap_or_default(),
+            ..ContentConfig::default()
+        });
         BackendConfig {
+            content,
             count,
             workers: self.workers,
             discipline: match self.discipline {

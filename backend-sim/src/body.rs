@@ -63,6 +63,16 @@ impl Answer {
         Self { payload, ticket: None, visit: None }
     }
 
+    /// `size` bytes of this pattern.
+    pub(crate) fn content(pattern: Pattern, size: u64, framing: Framing) -> Self {
+        let payload = if size <= PIECE as u64 && framing == Framing::Length {
+            Payload::Whole(Some(piece(pattern, 0, size as usize)))
+        } else {
+            Payload::Stream { pattern, offset: 0, size, framing }
+        };
+        Self { payload, ticket: None, visit: None }
+    }
+
     /// The request's own body.
     pub(crate) fn echo(body: Incoming) -> Self {
         Self { payload: Payload::Echo(body), ticket: None, visit: None }

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    content::ContentConfig,
     memory::MemoryConfig,
     redirect::Admission,
     station::{Discipline, Layout},
@@ -48,6 +49,10 @@ pub struct BackendConfig {
     pub response: Distribution<ByteSize>,
     /// How the length of the answer's body is told.
     pub framing: Framing,
+    /// What the endpoint's answers are: the same for everybody who asks for the same path and query, and what they say of themselves to
+    /// caches and compression. Without this table each answer is its request's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentConfig>,
     /// What the endpoint remembers of what it was asked for, which makes the next request for it cheap: nothing by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryConfig>,
@@ -83,6 +88,7 @@ impl Default for BackendConfig {
             session: None,
             response: Distribution::Constant(ByteSize(100)),
             framing: Framing::Length,
+            content: None,
             memory: None,
             faults: FaultConfig::default(),
             health_path: "/healthz".to_owned(),
@@ -223,6 +229,7 @@ impl BackendConfig {
         inside("service", &self.service)
             .or_else(|| inside("response", &self.response))
             .or_else(|| self.session_problem())
+            .or_else(|| self.content_problem())
             .or_else(|| self.memory_problem())
             .or_else(|| self.faults.problem())
     }
@@ -240,6 +247,15 @@ impl BackendConfig {
             return bad("session.size", "must be 1B to 1MiB");
         }
         None
+    }
+
+    fn content_problem(&self) -> Option<(String, String)> {
+        let content = self.content.as_ref()?;
+        if self.kind == Kind::Session {
+            let what = "means nothing with `kind = \"session\"`: a session is its client's own";
+            return Some(("content".to_owned(), what.to_owned()));
+        }
+        content.problem().map(|(name, what)| (format!("content.{name}"), what.to_owned()))
     }
 
     fn memory_problem(&self) -> Option<(String, String)> {

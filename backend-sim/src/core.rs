@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use crate::{
     burn::Burner,
     config::{BackendConfig, Kind, SessionConfig},
+    content::Content,
     control::{FaultHits, Snapshot},
     gate::{Gate, store},
     load::{Arrival, Meter},
@@ -42,6 +43,7 @@ pub(crate) struct Core {
     pub(crate) name_value: HeaderValue,
     pub(crate) config: Rc<BackendConfig>,
     pub(crate) session: SessionConfig,
+    pub(crate) content: Option<Content>,
     pub(crate) seed: Seed,
     pub(crate) clock: Clock,
     pub(crate) gate: Gate,
@@ -102,6 +104,7 @@ impl Core {
             name_value: HeaderValue::from_str(name)
                 .unwrap_or_else(|_| HeaderValue::from_static("unnamed")),
             session: config.session(),
+            content: config.content.as_ref().map(Content::new),
             seed: seed.child(name),
             clock,
             gate: Gate::new(),

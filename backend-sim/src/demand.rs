@@ -3,11 +3,11 @@
 //! A request from our load generator brings its number, its service demand and the size of its answer in headers
 //! (`policy::work`). What it does not bring is drawn, from the endpoint's own seed and the request's number:
 //! the same request gets the same draw at the same endpoint, in every run and on every retry. Requests without a number
-//! are counted instead.
+//! are counted instead. The size of content is drawn from the target, so that all endpoints have the same.
 
 use std::time::Duration;
 
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, uri::PathAndQuery};
 use policy::{
     Seed,
     distribution::{Distribution, whole},
@@ -16,6 +16,7 @@ use policy::{
 
 use crate::{
     config::{FaultConfig, Framing},
+    content::Shown,
     core::{Core, add},
 };
 
@@ -31,6 +32,8 @@ pub const MISMATCH_HEADER: &str = "windtunnel-mismatch";
 pub(crate) struct Demand {
     /// The request's number, if it has one.
     pub(crate) id: Option<u64>,
+    /// The content that it asks for, where the endpoint has content.
+    pub(crate) shown: Option<Shown>,
     /// Service demand at speed 1.
     pub(crate) service: Duration,
     /// Bytes of the answer's body.
@@ -65,15 +68,27 @@ impl Demand {
             Some(id) => core.seed.nth(id),
             None => core.seed.child("unnumbered").nth(add(&core.counts.unnumbered)),
         };
+        let content = core.content.as_ref().and_then(|content| {
+            let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+            Some((content, content.shown(request.method(), target.as_bytes(), headers)?))
+        });
         let service = match (number(headers, WORK_HEADER)?, &core.config.service) {
             (Some(nanos), _) => Duration::from_nanos(nanos),
             (None, Distribution::Constant(span)) => span.0,
             (None, drawn) => Duration::from_nanos(whole(drawn.draw(&mut draws.stream("service")))),
         };
+        let service = match content {
+            Some((content, shown)) if shown.unchanged => service.mul_f64(content.part(shown)),
+            _ => service,
+        };
+        let shown = content.map(|(_, shown)| shown);
         let size = match (number(headers, SIZE_HEADER)?, &core.config.response) {
             (Some(bytes), _) => bytes,
             (None, Distribution::Constant(size)) => size.0,
-            (None, drawn) => whole(drawn.draw(&mut draws.stream("size"))),
+            (None, drawn) => {
+                let draws = shown.map_or(draws, |shown| size_of_target(shown.number));
+                whole(drawn.draw(&mut draws.stream("size")))
+            }
         };
         let framing = match headers.get(FRAMING_HEADER).map(http::HeaderValue::as_bytes) {
             Some(b"chunked") => Framing::Chunked,
@@ -83,7 +98,7 @@ impl Demand {
             None => core.config.framing,
         };
         let echo = headers.get(ECHO_HEADER).is_some_and(|value| value.as_bytes() == b"1");
-        Ok(Self { id, service, size, framing, echo, draws })
+        Ok(Self { id, shown, service, size, framing, echo, draws })
     }
 
     /// What goes wrong by the configuration.
@@ -117,6 +132,11 @@ impl Demand {
     pub(crate) fn fails(&self, probability: f64) -> bool {
         self.draws.stream("fail").chance(probability)
     }
+}
+
+/// The random stream of the size of what stands at the target with this number.
+pub fn size_of_target(number: u64) -> Seed {
+    Seed(number)
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, String> {

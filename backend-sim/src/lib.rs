@@ -8,7 +8,7 @@
 //! The HTTP side is hyper, on purpose: what stands behind our proxy shall not share its codec.
 //!
 //! Reading order: [`config`] says what an endpoint is, [`station`] how it serves, [`load`] what it says of its load, `demand` what a
-//! request asks of it, [`memory`] what it remembers,
+//! request asks of it, [`content`] what it has that is the same for all, [`memory`] what it remembers,
 //! `answer` is the path of one request from top to bottom, `connection` and [`endpoint`] carry it, [`control`] commands
 //! it while it runs, [`threads`] puts it all on a thread of its own.
 
@@ -24,6 +24,7 @@ mod redirect;
 mod websocket;
 
 pub mod config;
+pub mod content;
 pub mod control;
 pub mod endpoint;
 pub mod load;
@@ -34,7 +35,7 @@ pub mod threads;
 
 pub use config::BackendConfig;
 pub use control::{Control, Fault, FaultHits, Snapshot};
-pub use demand::{ECHO_HEADER, FRAMING_HEADER, MISMATCH_HEADER};
+pub use demand::{ECHO_HEADER, FRAMING_HEADER, MISMATCH_HEADER, size_of_target};
 pub use endpoint::{Endpoint, Group, serve};
 pub use redirect::Admission;
 pub use threads::{GroupSpec, Remote, run_in_thread};

@@ -119,6 +119,7 @@ fn editors_are_told_of_every_key() {
         schema.get("properties").and_then(|p| p.as_object()).expect("a table").keys().collect();
     let written = toml::Table::try_from(BackendConfig {
         priority: 1,
+        content: read("content = { etag = true }").content,
         memory: read("memory = { paths = 1, part = 0.5 }").memory,
         session: Some(SessionConfig::default()),
         ..BackendConfig::default()

@@ -68,6 +68,8 @@ pub struct Plan {
 pub enum Carry {
     /// They do: simulated backends obey them.
     Work,
+    /// They do, and what comes back may be content of another target: somebody between rewrites targets, or holds some for the same.
+    Rewritten,
     /// They do not: the server is a stranger.
     Nothing,
 }

@@ -65,10 +65,10 @@ impl Ready {
         }
         let host = HeaderValue::from_str(&plan.host)
             .map_err(|_| Problem::new("host", "must be visible ASCII text"))?;
-        let work = plan.carry == Carry::Work;
+        let work = plan.carry != Carry::Nothing;
         let named = load.load.clients.is_some() || load.load.users.is_some();
         let client = work && named;
-        let told = Told { work, client };
+        let told = Told { work, client, target: plan.carry == Carry::Work };
         let connections = load.load.connections;
         let template = |request| {
             Template::new(request, &host, connections, told, plan.payload.clone())
@@ -178,7 +178,7 @@ impl<N: Net> Shared<N> {
                 } else if template.expects(answer.status) {
                     self.progress.answered(answer.bytes);
                 } else {
-                    sample.outcome = if answer.status == 503 {
+                    sample.outcome = if matches!(answer.status, 429 | 503) {
                         Outcome::Refused
                     } else {
                         Outcome::Failed(FailClass::of_status(answer.status))

@@ -7,7 +7,7 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use loadgen::{
-    End, NamedLoad, Plan, Progress, Stopper,
+    Carry, End, NamedLoad, Plan, Progress, Stopper,
     config::{Arrivals, Trace, TraceFormat},
     schedule::{OpenSchedule, Route, trace::TraceRequests},
     validity,
@@ -122,6 +122,34 @@ fn a_closed_loop_is_bound_by_its_answers() {
         assert!(seen.paths.borrow().iter().all(|path| ["/1", "/2", "/3"].contains(&path.as_str())));
         assert_eq!(seen.clients.borrow()[..4].len(), 4);
         assert!(validity::problems(&ledger, &measured).is_empty(), "no rate was asked for");
+    });
+}
+
+#[test]
+fn content_must_be_what_was_asked_for() {
+    paused(async |net: Pipes| {
+        serve(&net, HERE).await;
+        let load = |path: &str| {
+            let request =
+                format!("request = [{{ path = \"{path}\", key = {{ uniform = {{ n = 9 }} }} }}]");
+            named("load", &format!("arrivals = {{ constant = {{ rate = 10 }} }}\n{request}"))
+        };
+        // By whom it was answered first, and that it was kept: an answer that is shown again is no endpoint's work.
+        for (path, share) in [("/content/{key}", 10.0), ("/content/{key}/kept", 0.0)] {
+            let (ledger, _) = run(&net, &plan(HERE, Some(1.0), &[load(path)])).await;
+            let measured = measure(&ledger);
+            assert_eq!(figure(&measured, "ok"), 10.0, "{path}: {:?}", ledger.failures);
+            assert_eq!(figure(&measured, "endpoint.web-1.requests"), share, "{path}");
+        }
+        let plan = plan(HERE, Some(1.0), &[load("/other")]);
+        let (ledger, _) = run(&net, &plan).await;
+        assert_eq!(figure(&measure(&ledger), "failed.body_mismatch"), 10.0);
+        let why = &ledger.failures["failed.body_mismatch"].example;
+        assert!(why.contains("the answer is not for /other"), "{why}");
+        // Where somebody between rewrites targets, it may be what stands elsewhere, and must be that byte by byte.
+        let rewritten = Plan { carry: Carry::Rewritten, ..plan };
+        let (ledger, _) = run(&net, &rewritten).await;
+        assert_eq!(figure(&measure(&ledger), "ok"), 10.0, "{:?}", ledger.failures);
     });
 }
 

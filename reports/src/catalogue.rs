@@ -55,7 +55,7 @@ pub const METRICS: &[MetricInfo] = &[
     everywhere(
         "refused",
         Count,
-        "Requests that were turned away: connection refused, or status 503.",
+        "Requests that were turned away: connection refused, or status 429 or 503.",
     ),
     everywhere("dropped", Count, "Requests that could not be sent at all."),
     everywhere("answered", Count, "Requests that got a response, whatever its status."),
@@ -125,7 +125,7 @@ pub const METRICS: &[MetricInfo] = &[
     everywhere("bytes_in", Bytes, "Body bytes received by the clients."),
     everywhere("bytes_out", Bytes, "Body bytes sent by the clients."),
     everywhere("status.NNN", Count, "Responses with this status, e.g. status.200."),
-    everywhere("failed.status_4xx", Count, "Failed: a status from 400 to 499."),
+    everywhere("failed.status_4xx", Count, "Failed: a status from 400 to 499, without 429."),
     everywhere("failed.status_5xx", Count, "Failed: a status from 500 to 599, without 503."),
     everywhere("failed.status_other", Count, "Failed: any other status that was not expected."),
     everywhere("failed.connect", Count, "Failed: no connection, other than refused."),

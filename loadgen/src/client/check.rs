@@ -1,13 +1,14 @@
 //! Reading an answer, and checking every byte of it.
 //!
 //! A simulated backend says its name in its answers, and the body is then the pattern of the request's number: a proxy
-//! that mixes up two answers, cuts one short or repeats a buffer is caught by the first wrong byte. An answer that
-//! names another number itself (one from a cache) is checked against that.
+//! that mixes up two answers, cuts one short or repeats a buffer is caught by the first wrong byte. An answer that names a number
+//! itself shows content, which is the same for everybody: then that number must be the target's, and the body that number's. So
+//! a cache that gives out what belongs to another target is caught, too.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri, header, uri::PathAndQuery};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use policy::work::{ENDPOINT_HEADER, ID_HEADER, Pattern};
+use policy::work::{ENDPOINT_HEADER, ID_HEADER, Pattern, number_of_target};
 
 use super::fault::Ending;
 
@@ -21,7 +22,7 @@ const MISMATCH: HeaderName = HeaderName::from_static("windtunnel-mismatch");
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
-    /// The endpoint that answered, among those the run knows.
+    /// The endpoint that answered, among those the run knows; none if the answer was kept and only shown again.
     pub(crate) endpoint: Option<usize>,
     /// Bytes of its body.
     pub(crate) bytes: u64,
@@ -36,10 +37,12 @@ pub(crate) struct Answer {
 }
 
 /// What an answer must be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Expected {
     /// The request's number, where it told it.
     pub(crate) id: Option<u64>,
+    /// What it asked for, if content must be of that.
+    pub(crate) target: Option<Uri>,
     /// The length of the body, where the request asked for it.
     pub(crate) size: Option<u64>,
 }
@@ -53,14 +56,21 @@ pub(super) async fn receive(
     let (head, mut body) = response.into_parts();
     let status = head.status.as_u16();
     let name = if expected.id.is_some() { head.headers.get(&ENDPOINT) } else { None };
+    let shown = shown(&head.headers);
     let pattern = match (name, expected.id) {
-        (Some(_), Some(id)) if status == 200 && is_plain(&head.headers) => {
-            Some(Pattern::new(cached_id(&head.headers).unwrap_or(id)))
-        }
+        (Some(_), Some(id)) if status == 200 && is_plain(&head.headers) => Some(match shown {
+            Some(number) => Pattern::of_type(number, media_type(&head.headers)),
+            None => Pattern::new(id),
+        }),
         _ => None,
     };
     let mut bytes = 0;
     let mut mismatch = None;
+    if let (Some(_), Some(number), Some(target)) = (pattern, shown, &expected.target)
+        && number != number_of_target(path_and_query(target))
+    {
+        mismatch = Some(format!("the answer is not for {target}, but for something else"));
+    }
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Ending::broken(&error))?;
         let Some(data) = frame.data_ref() else { continue };
@@ -71,7 +81,8 @@ pub(super) async fn receive(
         }
         bytes += data.len() as u64;
     }
-    if let (Some(_), None, Some(size)) = (pattern, &mismatch, expected.size)
+    // Content has the size that it has, whoever asked for which.
+    if let (Some(_), None, None, Some(size)) = (pattern, shown, &mismatch, expected.size)
         && size != bytes
     {
         mismatch = Some(format!("the answer's body has {bytes} bytes and not {size}"));
@@ -82,7 +93,9 @@ pub(super) async fn receive(
     }
     Ok(Answer {
         status,
-        endpoint: name.and_then(|name| endpoint(name.as_bytes())),
+        endpoint: name
+            .filter(|_| !head.headers.contains_key(header::AGE))
+            .and_then(|name| endpoint(name.as_bytes())),
         bytes,
         mismatch,
         keeps: !says_close(&head.headers),
@@ -93,16 +106,21 @@ pub(super) async fn receive(
 
 /// Whether the body is what the backend sent, and not a form of it or a stream of events.
 fn is_plain(headers: &HeaderMap) -> bool {
-    let events = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let events = media_type(headers).starts_with(b"text/event-stream");
     !events && !headers.contains_key(header::CONTENT_ENCODING)
 }
 
-/// The number that an answer from a cache names.
-fn cached_id(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::AGE)?;
+fn media_type(headers: &HeaderMap) -> &[u8] {
+    headers.get(header::CONTENT_TYPE).map_or(&[], HeaderValue::as_bytes)
+}
+
+/// The number of the target whose content an answer shows.
+fn shown(headers: &HeaderMap) -> Option<u64> {
     headers.get(&ID)?.to_str().ok()?.parse().ok()
+}
+
+fn path_and_query(target: &Uri) -> &[u8] {
+    target.path_and_query().map_or("/", PathAndQuery::as_str).as_bytes()
 }
 
 fn says_close(headers: &HeaderMap) -> bool {

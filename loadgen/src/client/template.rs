@@ -30,6 +30,8 @@ pub(crate) struct Told {
     pub(crate) work: bool,
     /// Its client.
     pub(crate) client: bool,
+    /// Its target: content must be of that.
+    pub(crate) target: bool,
 }
 
 /// A kind of request, ready to be filled in.
@@ -120,7 +122,11 @@ impl Template {
         };
         let is_idempotent = method.is_idempotent();
         let size_told = planned.size.filter(|_| self.told.work && method != Method::HEAD);
-        let expected = Expected { id: self.told.work.then_some(planned.id), size: size_told };
+        let expected = Expected {
+            id: self.told.work.then_some(planned.id),
+            target: self.told.target.then(|| uri.clone()),
+            size: size_told,
+        };
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();

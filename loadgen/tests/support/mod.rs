@@ -20,7 +20,10 @@ use http_body_util::{BodyExt, Collected, Full};
 use hyper::{body::Incoming, service::service_fn};
 use loadgen::{Carry, End, Ledger, Load, NamedLoad, Plan, Progress, Share, Stop};
 use net::{BindOptions, Clock, Listener, Net, Stream, hyper_io};
-use policy::{Instant, Seed, work::Pattern};
+use policy::{
+    Instant, Seed,
+    work::{Pattern, number_of_target},
+};
 use reports::{Measurement, RecorderConfig};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
@@ -154,7 +157,10 @@ async fn answer(clock: Clock, seen: &Seen, request: Request<Incoming>) -> Respon
     clock.sleep_until(seen.stands_still_until.get()).await;
     clock.sleep(Duration::from_nanos(work)).await;
     let mut bytes = vec![0; size as usize];
-    Pattern::new(id.unwrap_or(0)).fill(0, &mut bytes);
+    let of = path.strip_prefix("/content/").map(|_| number_of_target(path.as_bytes()));
+    // Everybody who asks for /other gets what stands at /content/1.
+    let of = of.or((path == "/other").then(|| number_of_target(b"/content/1")));
+    Pattern::new(of.or(id).unwrap_or(0)).fill(0, &mut bytes);
     if path == "/wrong" {
         bytes[7] ^= 1;
     }
@@ -163,6 +169,12 @@ async fn answer(clock: Clock, seen: &Seen, request: Request<Incoming>) -> Respon
     }
     let status = path.strip_prefix("/status/").map_or(200, |code| code.parse().unwrap());
     let mut response = Response::builder().status(status).header("windtunnel-endpoint", "web-1");
+    if let Some(number) = of {
+        response = response.header("windtunnel-id", number);
+    }
+    if path.ends_with("/kept") {
+        response = response.header("age", 3);
+    }
     if path == "/close" {
         response = response.header("connection", "close");
     }

@@ -5,14 +5,17 @@
 //! strategy, in every world, faces the very same requests (common random numbers). The body of the answer
 //! is a function of the request's number alone, so that the far end can check each byte of it
 //! without having been told what was sent.
+//!
+//! Where a backend has *content*, things that are the same for everybody who asks for them (so that they can be kept, validated and
+//! compressed), the body is a function of the target's number instead ([`number_of_target`]), which the answer names.
 
 use std::time::Duration;
 
-use crate::rng::mix;
+use crate::{balance::key, rng::mix};
 
 /// Service demand in nanoseconds, decimal.
 pub const WORK_HEADER: &str = "windtunnel-work";
-/// The request's number, decimal: seeds the pattern of both bodies.
+/// The request's number, decimal: seeds the pattern of both bodies. In an answer: the number of the target that it shows.
 pub const ID_HEADER: &str = "windtunnel-id";
 /// How many bytes the answer's body shall have, decimal.
 pub const SIZE_HEADER: &str = "windtunnel-size";
@@ -30,16 +33,115 @@ pub struct Work {
     pub size: Option<u64>,
 }
 
-/// The bytes of a body: an endless stream that depends on the request's number alone.
+/// The number of what stands at a target (path and query), for everybody who asks for it.
+pub fn number_of_target(target: &[u8]) -> u64 {
+    key::hash(target)
+}
+
+/// Whether bodies of this media type are made of words, and compress as text does.
+pub fn is_text(media_type: &[u8]) -> bool {
+    let is =
+        |text: &[u8]| media_type.get(..text.len()).is_some_and(|m| m.eq_ignore_ascii_case(text));
+    is(b"text/") || is(b"application/json")
+}
+
+/// The bytes of a body: an endless stream that depends on a number alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Pattern {
     seed: u64,
+    form: Form,
 }
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// Any bytes; they do not compress.
+    Bytes,
+    /// Words.
+    Text,
+}
+
+/// Eight bytes each, so that any eight bytes of a text are found without those before them.
+const WORDS: [&[u8; 8]; 64] = [
+    b"account ",
+    b"address ",
+    b"another ",
+    b"balance ",
+    b"because ",
+    b"between ",
+    b"brother ",
+    b"capital ",
+    b"captain ",
+    b"century ",
+    b"certain ",
+    b"chapter ",
+    b"climate ",
+    b"comfort ",
+    b"company ",
+    b"control ",
+    b"country ",
+    b"culture ",
+    b"current ",
+    b"deliver ",
+    b"despite ",
+    b"discuss ",
+    b"economy ",
+    b"element ",
+    b"evening ",
+    b"example ",
+    b"factory ",
+    b"feeling ",
+    b"finance ",
+    b"foreign ",
+    b"forward ",
+    b"freedom ",
+    b"general ",
+    b"history ",
+    b"husband ",
+    b"imagine ",
+    b"include ",
+    b"instead ",
+    b"journey ",
+    b"justice ",
+    b"kitchen ",
+    b"library ",
+    b"machine ",
+    b"manager ",
+    b"meeting ",
+    b"message ",
+    b"million ",
+    b"morning ",
+    b"natural ",
+    b"network ",
+    b"nothing ",
+    b"officer ",
+    b"opinion ",
+    b"patient ",
+    b"perhaps ",
+    b"picture ",
+    b"problem ",
+    b"product ",
+    b"quality ",
+    b"science ",
+    b"station ",
+    b"support ",
+    b"teacher ",
+    b"thought\n",
+];
 
 impl Pattern {
     /// The pattern of request `id`'s body.
     pub fn new(id: u64) -> Self {
-        Self { seed: mix(id) }
+        Self { seed: mix(id), form: Form::Bytes }
+    }
+
+    /// The same as words, which compress to about a third.
+    pub fn text(id: u64) -> Self {
+        Self { seed: mix(id), form: Form::Text }
+    }
+
+    /// The pattern of a body of this media type.
+    pub fn of_type(id: u64, media_type: &[u8]) -> Self {
+        if is_text(media_type) { Self::text(id) } else { Self::new(id) }
     }
 
     /// Fills `out` with the bytes from `offset` on.
@@ -47,7 +149,7 @@ impl Pattern {
         let mut at = offset;
         let mut rest = out;
         while !rest.is_empty() {
-            let word = self.word(at / 8).to_le_bytes();
+            let word = self.word(at / 8);
             let from = (at % 8) as usize;
             let count = rest.len().min(8 - from);
             rest[..count].copy_from_slice(&word[from..from + count]);
@@ -61,7 +163,7 @@ impl Pattern {
         let mut at = offset;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let word = self.word(at / 8).to_le_bytes();
+            let word = self.word(at / 8);
             let from = (at % 8) as usize;
             let count = rest.len().min(8 - from);
             if rest[..count] != word[from..from + count] {
@@ -75,9 +177,13 @@ impl Pattern {
     }
 
     /// One round of a multiplicative hash: a body of many megabytes must cost little to make.
-    fn word(self, index: u64) -> u64 {
+    #[inline]
+    fn word(self, index: u64) -> [u8; 8] {
         let z = (self.seed ^ index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        z ^ (z >> 29)
+        match self.form {
+            Form::Bytes => (z ^ (z >> 29)).to_le_bytes(),
+            Form::Text => *WORDS[(z >> 58) as usize],
+        }
     }
 }
 
@@ -118,5 +224,15 @@ mod tests {
         Pattern::new(1).fill(0, &mut a);
         Pattern::new(2).fill(0, &mut b);
         assert_ne!(a, b);
+    }
+
+    #[test]
+    fn a_text_is_words_of_eight_bytes() {
+        let mut bytes = [0; 64];
+        Pattern::of_type(7, b"Text/html; charset=utf-8").fill(0, &mut bytes);
+        assert!(bytes.chunks(8).all(|word| WORDS.iter().any(|known| *known == word)));
+        assert_eq!(Pattern::text(7).mismatch(3, &bytes[3..]), None);
+        assert_eq!(Pattern::of_type(7, b"image/png").mismatch(0, &bytes), Some(0));
+        assert!(is_text(b"application/json") && !is_text(b"tex") && !is_text(b""));
     }
 }

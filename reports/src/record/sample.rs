@@ -3,7 +3,7 @@
 /// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailClass {
-    /// A status from 400 to 499 that was not expected.
+    /// A status from 400 to 499 that was not expected, without 429 (that is [`Outcome::Refused`]).
     Status4xx,
     /// A status from 500 to 599, without 503 (that is [`Outcome::Refused`]).
     Status5xx,
@@ -67,7 +67,7 @@ pub enum Outcome {
     Failed(FailClass),
     /// The client lost patience.
     TimedOut,
-    /// Turned away: the connection was refused, or the status was 503.
+    /// Turned away: the connection was refused, or the status was 429 or 503.
     Refused,
     /// Never sent: the generator had no connection or no room for it.
     Dropped,

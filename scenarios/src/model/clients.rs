@@ -390,7 +390,7 @@ impl World<'_> {
                 sample.endpoint = request.answered.map(|endpoint| endpoint as usize);
                 if !clients.expects(&planned, request.status) {
                     sample.outcome = match request.status {
-                        503 => Outcome::Refused,
+                        429 | 503 => Outcome::Refused,
                         status => Outcome::Failed(FailClass::of_status(status)),
                     };
                 }

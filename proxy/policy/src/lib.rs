@@ -16,6 +16,7 @@
 //! - [`health`], [`outlier`]: who is ready, by asking (active) and by watching (passive);
 //! - [`retry`], [`limit`]: what is sent twice, and what waits;
 //! - [`breaker`], [`redis`]: whoever does not answer is not asked for a while, and what is written of a Redis;
+//! - [`cache`]: what is kept of answers, for how long, and who may be given it;
 //! - [`compression`]: which answers are compressed, with what, and what their heads say then;
 //! - [`message`]: heads as decisions see them, and what decisions want changed or answered;
 //! - [`path`], [`pattern`], [`cidr`]: what rules compare with, and how paths are compared;
@@ -24,6 +25,7 @@
 
 pub mod balance;
 pub mod breaker;
+pub mod cache;
 pub mod cidr;
 pub mod compression;
 pub mod distribution;

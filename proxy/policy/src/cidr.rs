@@ -1,6 +1,11 @@
 //! Ranges of addresses, as allow and deny lists, trusted peers and rate limits name them (RFC 4632; RFC 4291, 2.3).
 
-use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -25,6 +30,24 @@ impl Cidr {
                 u128::from(base).checked_shr(shift) == u128::from(address).checked_shr(shift)
             }
             _ => false,
+        }
+    }
+}
+
+impl Cidr {
+    /// The first and the last address of it.
+    pub fn ends(&self) -> (IpAddr, IpAddr) {
+        match self.base {
+            IpAddr::V4(base) => {
+                let rest = u32::MAX.checked_shr(self.bits.into()).unwrap_or(0);
+                let base = u32::from(base);
+                (Ipv4Addr::from(base & !rest).into(), Ipv4Addr::from(base | rest).into())
+            }
+            IpAddr::V6(base) => {
+                let rest = u128::MAX.checked_shr(self.bits.into()).unwrap_or(0);
+                let base = u128::from(base);
+                (Ipv6Addr::from(base & !rest).into(), Ipv6Addr::from(base | rest).into())
+            }
         }
     }
 }

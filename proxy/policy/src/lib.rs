@@ -20,7 +20,8 @@
 //! - [`compression`]: which answers are compressed, with what, and what their heads say then;
 //! - [`message`]: heads as decisions see them, and what decisions want changed or answered;
 //! - [`path`], [`pattern`], [`cidr`]: what rules compare with, and how paths are compared;
-//! - [`route`]: which route a request takes;
+//! - [`route`], [`filter`]: which route a request takes, and what is done to it on the way;
+//! - [`trace`]: what a request is called in logs, here and behind us;
 //! - [`token`]: what lets a redirected client into its endpoint, and how that reports the end.
 
 pub mod balance;
@@ -31,6 +32,7 @@ pub mod compression;
 pub mod distribution;
 pub mod endpoint;
 pub mod health;
+pub mod filter;
 pub mod limit;
 pub mod message;
 pub mod outlier;

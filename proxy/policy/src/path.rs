@@ -77,6 +77,41 @@ fn decoded(text: &[u8]) -> (u8, usize) {
     (text[0], 1)
 }
 
+/// Whether the segments of a path are those of its normal form, one for one: nothing in it stands for a slash, a `.` or a `..`
+/// without being written so, and there are none of these to be taken out.
+pub fn keeps_its_segments(path: &[u8]) -> bool {
+    if is_normal(path) {
+        return true;
+    }
+    let mut at = 0;
+    let mut plain = Vec::with_capacity(path.len());
+    while at < path.len() {
+        let (byte, length) = decoded(&path[at..]);
+        let structural = matches!(byte, b'/' | b'.') && length > 1;
+        if structural || byte == b'\\' {
+            return false;
+        }
+        plain.push(if length > 1 { b'x' } else { byte });
+        at += length;
+    }
+    *normal(&plain) == *plain
+}
+
+/// A query with `%XX` decoded and `+` for a blank, as rules look for words in it.
+pub fn decoded_query(query: &[u8]) -> Cow<'_, [u8]> {
+    if !query.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Cow::Borrowed(query);
+    }
+    let mut made = Vec::with_capacity(query.len());
+    let mut at = 0;
+    while at < query.len() {
+        let (byte, length) = decoded(&query[at..]);
+        made.push(if query[at] == b'+' { b' ' } else { byte });
+        at += length;
+    }
+    Cow::Owned(made)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -17,6 +17,7 @@
 //! - [`retry`], [`limit`]: what is sent twice, and what waits;
 //! - [`breaker`], [`redis`]: whoever does not answer is not asked for a while, and what is written of a Redis;
 //! - [`cache`]: what is kept of answers, for how long, and who may be given it;
+//! - [`rate`]: how often clients may come, how much they and an upstream may have under way, and who is refused;
 //! - [`compression`]: which answers are compressed, with what, and what their heads say then;
 //! - [`message`]: heads as decisions see them, and what decisions want changed or answered;
 //! - [`path`], [`pattern`], [`cidr`]: what rules compare with, and how paths are compared;
@@ -39,6 +40,7 @@ pub mod outlier;
 pub mod path;
 pub mod pattern;
 pub mod quantity;
+pub mod rate;
 pub mod redis;
 pub mod report;
 pub mod retry;

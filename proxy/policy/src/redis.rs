@@ -207,7 +207,7 @@ impl RedisConfig {
         if self.deadline.0 < Duration::from_millis(1) || self.deadline.0 > Duration::from_secs(10) {
             return bad("deadline", "must be 1ms to 10s");
         }
-        if self.connect.0 < Duration::from_millis(1) || self.connect.0 > Duration::from_secs(60) {
+        if self.connect.0 < Duration::from_millis(1) || self.connect.0 > Duration::from_mins(1) {
             return bad("connect", "must be 1ms to 60s");
         }
         if !(1..=256).contains(&self.connections) {

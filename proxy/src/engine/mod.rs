@@ -20,6 +20,7 @@
 //! | `probe` | active health checks |
 //! | `inquiry` | load probes, for strategies that ask for them |
 //! | `fault` | what can go wrong, and whose it is |
+//! | `redis` | a store elsewhere that several proxies share |
 //! | `worker`, `commons` | what a worker has of its own, and what all share |
 //! | `stats`, `access_log`, `admin` | what is counted, said and shown |
 //! | `witness` | what a simulated world is told meanwhile |
@@ -43,6 +44,7 @@ mod probe;
 mod prometheus;
 mod reach;
 mod redirect;
+pub mod redis;
 mod relay;
 mod server;
 mod service;

@@ -57,6 +57,20 @@ impl Vary {
             && pairs().all(|(a, b)| a.name == b.name && a.normal == b.normal)
     }
 
+    /// What all requests that may have the answer have in common, as bytes: for a store elsewhere to find it by.
+    pub fn canonical(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for Selecting { name, normal, .. } in &self.0 {
+            all.extend_from_slice(name.as_bytes());
+            let value = normal.as_deref();
+            all.push(if value.is_some() { b'=' } else { b'-' });
+            // With its length: no value can look like the next field.
+            all.extend_from_slice(&(value.map_or(0, <[u8]>::len) as u64).to_le_bytes());
+            all.extend_from_slice(value.unwrap_or_default());
+        }
+        all
+    }
+
     /// The bytes that it takes.
     pub(super) fn weight(&self) -> usize {
         let of = |selecting: &Selecting| {

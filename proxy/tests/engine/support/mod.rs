@@ -5,6 +5,7 @@
 //! fails the test, and what has no event of its own (a counter that returns to zero) is awaited by [`eventually`].
 
 mod origin;
+mod redis;
 mod wire;
 
 use std::{
@@ -27,6 +28,7 @@ use proxy::{
 };
 
 pub(crate) use origin::{Origin, Refusing, answer};
+pub(crate) use redis::RedisServer;
 pub(crate) use wire::{Message, Wire, pattern};
 
 /// No read of a test lasts longer.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     quantity::{ByteSize, TimeSpan},
+    redis::RedisConfig,
     status::StatusRange,
 };
 
@@ -54,6 +55,9 @@ pub struct CacheConfig {
     pub tags: Vec<String>,
     /// Fields that are read in place of `Cache-Control`, the first that is there and valid (RFC 9213).
     pub targeted: Vec<String>,
+    /// A Redis as a second tier, which several proxies share. The proxy's own section has it for all routes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisConfig>,
 }
 
 impl Default for CacheConfig {
@@ -77,6 +81,7 @@ impl Default for CacheConfig {
             collapse: CollapseConfig::default(),
             tags: vec!["Surrogate-Key".to_owned(), "Cache-Tag".to_owned()],
             targeted: vec!["CDN-Cache-Control".to_owned()],
+            redis: None,
         }
     }
 }
@@ -224,6 +229,9 @@ impl CacheConfig {
                 "must be longer than 0; write `enabled = false` to switch it off",
             );
         }
+        if let Some((field, what)) = self.redis.as_ref().and_then(RedisConfig::problem) {
+            return Some((format!("redis.{field}"), what));
+        }
         let lists = [
             ("key.headers", &self.key.headers),
             ("key.cookies", &self.key.cookies),
@@ -278,4 +286,46 @@ pub(super) fn is_token(text: &[u8]) -> bool {
 /// Whether a token may have this byte.
 pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_meant_is_said() {
+        type Change = fn(&mut CacheConfig);
+        let table: [(Change, &str, &str); 11] = [
+            (|config| config.size = ByteSize(5), "size", "must be at least 1MiB"),
+            (|config| config.object = config.size, "object", "at most half of `size`"),
+            (|config| config.variants = 0, "variants", "must be 1 to 256"),
+            (|config| config.ttl = Some(TimeSpan::secs(0)), "ttl", "leave it out"),
+            (|config| config.default_ttl = Some(TimeSpan::secs(0)), "default_ttl", "leave it out"),
+            (|config| config.heuristic.fraction = f64::NAN, "heuristic.fraction", "must be 0 to 1"),
+            (
+                |config| config.collapse.timeout = TimeSpan::secs(0),
+                "collapse.timeout",
+                "longer than 0",
+            ),
+            (|config| config.tags.push("a b".to_owned()), "tags[2]", "`a b` is not a name"),
+            (|config| config.key.cookies = vec![String::new()], "key.cookies[0]", "is not a name"),
+            (
+                |config| config.bypass.paths = vec!["admin".to_owned()],
+                "bypass.paths[0]",
+                "starts with `/`",
+            ),
+            (
+                |config| config.key.query = QueryKey::Only(Vec::new()),
+                "key.query",
+                "names no parameter",
+            ),
+        ];
+        assert_eq!(CacheConfig::default().problem(), None);
+        for (change, field, part) in table {
+            let mut config = CacheConfig::default();
+            change(&mut config);
+            let (at, what) = config.problem().expect("is impossible");
+            assert!(at == field && what.contains(part), "{at}: {what}");
+        }
+    }
 }

@@ -55,6 +55,8 @@ pub enum Why {
     Vary,
     /// It does not say how long it is fresh, and nothing lets it be guessed.
     NoFreshness,
+    /// It is an endpoint's failure that does not say how long it is fresh.
+    Failure,
     /// It is stale already, and nothing could validate it.
     Stale,
     /// Its body is larger than what is kept.
@@ -66,7 +68,10 @@ pub enum Why {
 impl Why {
     /// Whether the next answer to the same URL will be no better.
     pub fn lasting(self) -> bool {
-        !matches!(self, Self::Method | Self::ClientNoStore | Self::Authorization | Self::Part)
+        !matches!(
+            self,
+            Self::Method | Self::ClientNoStore | Self::Authorization | Self::Part | Self::Failure
+        )
     }
 
     /// In a word, for `Cache-Status`, logs and figures.
@@ -81,6 +86,7 @@ impl Why {
             Self::SetCookie => "set-cookie",
             Self::Vary => "vary",
             Self::NoFreshness => "no-freshness",
+            Self::Failure => "failure",
             Self::Stale => "stale",
             Self::TooLarge => "too-large",
             Self::Part => "partial",
@@ -260,7 +266,7 @@ impl Rules {
         }
         let directives = &facts.directives;
         if !(heuristically(status) || directives.public) {
-            return Err(Why::NoFreshness);
+            return Err(if status >= 500 { Why::Failure } else { Why::NoFreshness });
         }
         if let Some(((fraction, max), modified)) = self.heuristic.zip(facts.last_modified) {
             let unchanged =

@@ -34,20 +34,27 @@ fn a_hit_allocates_nothing() {
     let asked = ask("GET", "/products/4711?page=2", &request);
     let hash = rules.key(&asked, &mut key);
     let _ = store.put(hash, &key, stored(taken(&rules, request, 200, response).meta));
-    let region = Region::new(ALLOCATOR);
-    for second in 1..100 {
-        let wanted = rules.read(&asked);
-        let _ = rules.gate(&asked, &wanted);
-        let hash = rules.key(&asked, &mut key);
-        let variants = store.get(hash, &key).unwrap_or_default();
-        let decision = rules.serve(&asked, &wanted, variants, at(f64::from(second)));
-        assert_eq!(word(&decision), "fresh");
-        let Decision::Fresh(hit) = decision else { continue };
-        assert_eq!(rules.shape(&asked, &wanted, &variants[hit.variant].meta, 100), Shape::Whole);
-        out.clear();
-        CacheStatus { cache: "windtunnel", ttl: Some(hit.ttl), ..CacheStatus::default() }
-            .write(&mut out);
-    }
-    let change = region.change();
-    assert_eq!((change.allocations, change.reallocations), (0, 0));
+    // The test harness has a thread of its own that allocates when it likes; it does not do so in each of many rounds.
+    let cleanest = (1..20).map(|_| {
+        let region = Region::new(ALLOCATOR);
+        for second in 1..100 {
+            let wanted = rules.read(&asked);
+            let _ = rules.gate(&asked, &wanted);
+            let hash = rules.key(&asked, &mut key);
+            let variants = store.get(hash, &key).unwrap_or_default();
+            let decision = rules.serve(&asked, &wanted, variants, at(f64::from(second)));
+            assert_eq!(word(&decision), "fresh");
+            let Decision::Fresh(hit) = decision else { continue };
+            assert_eq!(
+                rules.shape(&asked, &wanted, &variants[hit.variant].meta, 100),
+                Shape::Whole
+            );
+            out.clear();
+            CacheStatus { cache: "windtunnel", ttl: Some(hit.ttl), ..CacheStatus::default() }
+                .write(&mut out);
+        }
+        let change = region.change();
+        change.allocations + change.reallocations
+    });
+    assert_eq!(cleanest.min(), Some(0));
 }

@@ -379,9 +379,13 @@ impl Station {
             return self.now;
         }
         let wait = (left / self.rate() - self.lag - ROUNDING).max(0.0);
-        // Rounded up; by hand, because without SSE 4.1 `ceil` is a call. It saturates, as it must where nobody works.
-        let whole = wait as u64;
-        let whole = whole.saturating_add(u64::from((whole as f64) < wait));
+        // Rounded up; by hand, because without SSE 4.1 `ceil` is a call, and signed, because that is one instruction each way.
+        let whole = wait as i64;
+        if whole == i64::MAX {
+            // Nobody works.
+            return Instant::NEVER;
+        }
+        let whole = (whole + i64::from((whole as f64) < wait)) as u64;
         Instant::from_nanos(self.now.as_nanos().saturating_add(whole))
     }
 

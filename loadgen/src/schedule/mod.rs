@@ -114,14 +114,19 @@ impl Iterator for OpenSchedule {
 /// The requests of several open loops in the order in which they are due; at the same time, in the loads' order.
 #[derive(Clone, Debug)]
 pub struct MergedSchedule {
+    /// Where there is nothing to merge.
+    only: Option<OpenSchedule>,
+    /// Each with its next request.
     loads: Vec<(Option<Planned>, OpenSchedule)>,
 }
 
 impl MergedSchedule {
     /// Merges them.
     pub fn new(loads: impl IntoIterator<Item = OpenSchedule>) -> Self {
+        let mut loads: Vec<_> = loads.into_iter().collect();
+        let only = if loads.len() == 1 { loads.pop() } else { None };
         let loads = loads.into_iter().map(|mut load| (load.next(), load)).collect();
-        Self { loads }
+        Self { only, loads }
     }
 }
 
@@ -129,11 +134,8 @@ impl Iterator for MergedSchedule {
     type Item = Planned;
 
     fn next(&mut self) -> Option<Planned> {
-        // Nothing to merge.
-        if let [(next, load)] = self.loads.as_mut_slice() {
-            let planned = (*next)?;
-            *next = load.next();
-            return Some(planned);
+        if let Some(only) = &mut self.only {
+            return only.next();
         }
         let (next, load) = self
             .loads

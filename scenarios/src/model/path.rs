@@ -39,11 +39,11 @@ impl World<'_> {
         let setup = &mut self.setups[request.setup as usize];
         let config = &setup.config;
         let clients = &mut self.clients[usize::from(request.planned.load)];
-        request.key = config
-            .balance
-            .strategy
-            .key()
-            .and_then(|key| clients.letter.key(key, &config.forwarding, &request.planned));
+        if setup.chooses_by_request {
+            let key = config.balance.strategy.key();
+            request.key =
+                key.and_then(|key| clients.letter.key(key, &config.forwarding, &request.planned));
+        }
         self.invariants.asked(self.now, request.setup);
         setup.budget.on_request(self.now);
         if self.redirect.is_some() && self.has_no_session_left(slot) {
@@ -63,7 +63,8 @@ impl World<'_> {
             }
             let setup = &mut self.setups[request.setup as usize];
             let number = request.setup;
-            match setup.pick(&request.tried, self.now, (request.key, request.cookie)) {
+            let by = setup.chooses_by_request.then(|| (request.key, request.cookie));
+            match setup.pick(&request.tried, self.now, by.unwrap_or_default()) {
                 Pick::AllFull => return self.wait_in_line(slot),
                 Pick::None => return self.nobody(slot),
                 Pick::Taken(index) => {

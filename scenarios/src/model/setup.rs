@@ -54,6 +54,8 @@ pub(super) struct Setup {
     /// Its load probes, if its strategy wants any; and whether it reads load reports.
     pub(super) inquiries: Option<Box<Inquiries>>,
     reads_reports: bool,
+    /// Whether what a request says has a part in who is picked for it.
+    pub(super) chooses_by_request: bool,
     balancer: Box<dyn Balancer>,
     candidates: Candidates,
     /// In sticky sessions.
@@ -207,6 +209,8 @@ impl Setup {
                 Needs::Nothing | Needs::Reports => None,
             },
             reads_reports: needs == Needs::Reports,
+            chooses_by_request: config.balance.strategy.key().is_some()
+                || config.balance.sticky.is_some(),
             balancer: config.balance.build(&shared.endpoints),
             candidates: Candidates::by(&config.balance),
             bindings: config
@@ -227,6 +231,7 @@ impl Setup {
 
     /// Lets the balancer choose among the endpoints that are ready, not in `tried`, and below their limits, unless the
     /// request's cookie has chosen already.
+    #[inline]
     pub(super) fn pick(
         &mut self,
         tried: &[u32],

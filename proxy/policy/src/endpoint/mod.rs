@@ -53,6 +53,13 @@ const DRAINING: u64 = 1 << 49;
 const OWNER: u64 = !(EJECTED | DOWN | DRAINING);
 const OWNER_SHIFT: u32 = 50;
 
+/// The count word: how many requests are in flight, and above that how many have begun, so that beginning one is one
+/// atomic addition and not two. There is memory for four million requests in flight nowhere, and those that have begun count from 0
+/// again after four million million.
+const IN_FLIGHT_BITS: u32 = 22;
+const IN_FLIGHT: u64 = (1 << IN_FLIGHT_BITS) - 1;
+const BEGUN: u64 = 1 << IN_FLIGHT_BITS;
+
 /// What stands in for a time of warming up.
 const WARM: u64 = 0;
 const COLD: u64 = u64::MAX;
@@ -68,9 +75,8 @@ pub struct Endpoint {
     pub max_in_flight: u32,
     /// Its tier: those of a lower number are used first ([`Tiers`]).
     pub priority: u8,
-    in_flight: AtomicU32,
+    count: AtomicU64,
     state: AtomicU64,
-    requests: AtomicU64,
     failures: AtomicU64,
     consecutive_failures: AtomicU32,
     times_ejected: AtomicU32,
@@ -88,9 +94,8 @@ impl Endpoint {
             weight: weight.max(1),
             max_in_flight: max_in_flight.max(1),
             priority: 0,
-            in_flight: AtomicU32::new(0),
+            count: AtomicU64::new(0),
             state: AtomicU64::new(0),
-            requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             consecutive_failures: AtomicU32::new(0),
             times_ejected: AtomicU32::new(0),
@@ -130,30 +135,27 @@ impl Endpoint {
     #[must_use]
     pub fn try_begin(&self) -> bool {
         if self.max_in_flight == u32::MAX {
-            self.in_flight.fetch_add(1, Relaxed);
-        } else {
-            let room = |n: u32| (n < self.max_in_flight).then(|| n + 1);
-            if self.in_flight.fetch_update(Relaxed, Relaxed, room).is_err() {
-                return false;
-            }
+            self.count.fetch_add(BEGUN + 1, Relaxed);
+            return true;
         }
-        self.requests.fetch_add(1, Relaxed);
-        true
+        let most = u64::from(self.max_in_flight);
+        let room = |count: u64| (count & IN_FLIGHT < most).then(|| count.wrapping_add(BEGUN + 1));
+        self.count.fetch_update(Relaxed, Relaxed, room).is_ok()
     }
 
     /// One request in flight fewer: exactly once for each [`try_begin`](Self::try_begin) that succeeded.
     pub fn end(&self) {
-        let before = self.in_flight.fetch_sub(1, Relaxed);
+        let before = self.count.fetch_sub(1, Relaxed) & IN_FLIGHT;
         debug_assert!(before > 0, "`end` without `try_begin`");
         if before == 0 {
             // Better one request too few in the count than an endpoint that is full for ever.
-            self.in_flight.fetch_add(1, Relaxed);
+            self.count.fetch_add(1, Relaxed);
         }
     }
 
     /// Requests in flight, over all workers.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed)
+        (self.count.load(Relaxed) & IN_FLIGHT) as u32
     }
 
     /// Whether it is at its limit.
@@ -188,7 +190,7 @@ impl Endpoint {
 
     /// Requests begun, over all workers.
     pub fn requests(&self) -> u64 {
-        self.requests.load(Relaxed)
+        self.count.load(Relaxed) >> IN_FLIGHT_BITS
     }
 
     /// Requests that ended in [`Outcome::Failure`].
@@ -293,9 +295,9 @@ mod tests {
 
     #[test]
     fn loads_are_compared_by_weight() {
-        let (light, heavy) = (Endpoint::new("a", 1, 9), Endpoint::new("b", u32::MAX, u32::MAX));
+        let (light, heavy) = (Endpoint::new("a", 1, 9), Endpoint::new("b", IN_FLIGHT as u32, u32::MAX));
         assert!(light.load().compare(heavy.load()).is_gt());
-        heavy.in_flight.store(u32::MAX, Relaxed);
+        heavy.count.store(IN_FLIGHT, Relaxed);
         assert!(light.load().compare(heavy.load()).is_lt());
     }
 }

@@ -23,8 +23,11 @@
 //! - [`path`], [`pattern`], [`cidr`]: what rules compare with, and how paths are compared;
 //! - [`route`], [`filter`]: which route a request takes, and what is done to it on the way;
 //! - [`trace`]: what a request is called in logs, here and behind us;
+//! - [`analytics`]: who asks for what, minute by minute;
+//! - [`trace`]: what a request is called in logs, here and behind us;
 //! - [`token`]: what lets a redirected client into its endpoint, and how that reports the end.
 
+pub mod analytics;
 pub mod balance;
 pub mod breaker;
 pub mod cache;
@@ -49,6 +52,7 @@ pub mod route;
 pub mod status;
 pub mod time;
 pub mod token;
+pub mod trace;
 pub mod work;
 
 pub use balance::Balancer;

@@ -295,7 +295,8 @@ mod tests {
 
     #[test]
     fn loads_are_compared_by_weight() {
-        let (light, heavy) = (Endpoint::new("a", 1, 9), Endpoint::new("b", IN_FLIGHT as u32, u32::MAX));
+        let (light, heavy) =
+            (Endpoint::new("a", 1, 9), Endpoint::new("b", IN_FLIGHT as u32, u32::MAX));
         assert!(light.load().compare(heavy.load()).is_gt());
         heavy.count.store(IN_FLIGHT, Relaxed);
         assert!(light.load().compare(heavy.load()).is_lt());

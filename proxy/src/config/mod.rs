@@ -14,6 +14,7 @@ use policy::{
     limit::QueueConfig,
     outlier::OutlierConfig,
     quantity::{ByteSize, TimeSpan},
+    rate::LimitingConfig,
     retry::RetryConfig,
 };
 use schemars::JsonSchema;
@@ -69,6 +70,9 @@ pub struct ProxyConfig {
     /// What it needs to send clients to the endpoints.
     #[serde(skip_serializing_if = "RedirectConfig::is_default")]
     pub redirect: RedirectConfig,
+    /// How often clients may come, how much they and the endpoints may have under way, and who is refused first.
+    #[serde(skip_serializing_if = "LimitingConfig::is_default")]
+    pub limit: LimitingConfig,
     /// Compression of answers.
     #[serde(skip_serializing_if = "CompressionConfig::is_default")]
     pub compression: CompressionConfig,
@@ -96,6 +100,7 @@ impl Default for ProxyConfig {
             queue: QueueConfig::default(),
             forwarding: ForwardingConfig::default(),
             redirect: RedirectConfig::default(),
+            limit: LimitingConfig::default(),
             compression: CompressionConfig::default(),
             access_log: AccessLog::Off,
             admin: AdminConfig::default(),
@@ -238,6 +243,9 @@ impl ProxyConfig {
             problems.push(Problem::new("workers", "must be 1 to 1024"));
         }
         problems.extend(self.problems_of_upstream());
+        for (field, message) in self.limit.problems() {
+            problems.push(Problem::new(format!("limit.{field}"), message));
+        }
         if let Some((field, message)) = self.compression.problem() {
             problems.push(Problem::new(format!("compression.{field}"), message));
         }

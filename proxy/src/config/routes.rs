@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use policy::{
     balance::BalanceConfig, compression::CompressionConfig, health::HealthConfig,
-    limit::QueueConfig, outlier::OutlierConfig, retry::RetryConfig, route::Match,
+    limit::QueueConfig, outlier::OutlierConfig, rate::LimitingConfig, retry::RetryConfig,
+    route::Match,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,9 @@ pub struct RouteConfig {
     /// The upstream that they go to; the proxy's own endpoints where silent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
+    /// Limits of its own; the proxy's where silent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitingConfig>,
     /// Compression of its answers; the proxy's own where silent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<CompressionConfig>,
@@ -130,6 +134,14 @@ impl ProxyConfig {
             let path = format!("routes[{index}]");
             if let Some((field, message)) = route.matches.problem() {
                 problems.push(Problem::new(format!("{path}.match.{field}"), message));
+            }
+            let limit = route.limit.iter().flat_map(LimitingConfig::problems);
+            for (field, message) in limit {
+                problems.push(Problem::new(format!("{path}.limit.{field}"), message));
+            }
+            if route.limit.as_ref().is_some_and(|limit| limit.redis.is_some()) {
+                let message = "stands in `limit.redis`, for the proxy and all of its routes";
+                problems.push(Problem::new(format!("{path}.limit.redis"), message));
             }
             let compression = route.compression.as_ref().and_then(CompressionConfig::problem);
             if let Some((field, message)) = compression {

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, task::spawn_local};
 
 use super::{
-    prometheus,
+    limit, prometheus,
     server::{Phase, State},
     stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats},
     worker::Shared,
@@ -138,6 +138,8 @@ fn stats(view: &View) -> Value {
             "retries": view.sum(|stats| &stats.retries),
             "retries_refused": view.sum(|stats| &stats.retries_refused),
             "queued": view.sum(|stats| &stats.queued),
+            "limited": view.sum(|stats| &stats.limited),
+            "shed": view.sum(|stats| &stats.shed),
             "upgrades": view.sum(|stats| &stats.upgrades),
         },
         "bytes": {
@@ -156,6 +158,7 @@ fn stats(view: &View) -> Value {
             "reuses": view.sum(|stats| &stats.upstream_reuses),
             "waiting": view.state.borrow().upstream.waiting.waiting(),
         },
+        "limits": limit::Figures(&view.state.borrow().commons.limits).json(),
         "endpoints": endpoints(view),
     })
 }

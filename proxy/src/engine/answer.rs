@@ -120,6 +120,9 @@ impl<N: Net> Exchange<'_, N> {
         let name = self.setup.signature.pseudonym();
         let proxy_status = format!("{name}; error={}", fault.error_type());
         http1::encode::field(out, b"Proxy-Status", proxy_status.as_bytes());
+        if let Fault::Overloaded(seconds) = fault {
+            http1::encode::field(out, b"Retry-After", seconds.to_string().as_bytes());
+        }
         if fault.status() == 405 {
             http1::encode::field(out, b"Allow", b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
         }

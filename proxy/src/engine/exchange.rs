@@ -186,7 +186,12 @@ impl<'a, N: Net> Exchange<'a, N> {
         if let Some(redirector) = &setup.redirector {
             return Box::pin(self.redirect(redirector)).await;
         }
-        let (mut connection, lease) = self.reach().await?;
+        let reached = match self.enter() {
+            Ok(()) => self.reach().await,
+            Err(fault) => Err(fault),
+        };
+        self.leave(&reached);
+        let (mut connection, lease) = reached?;
         if self.pad.response.status() == 101 {
             self.deliver_head(Encoding::Verbatim, Persistence::Keep);
             self.worker.stats.upgrades.add(1);

@@ -64,6 +64,8 @@ pub enum Fault {
     ResponseStalled,
     /// As many redirected clients have sessions as may.
     SessionsFull,
+    /// As much is under way as the endpoints can do; the client may come back in so many seconds.
+    Overloaded(u64),
 }
 
 impl Fault {
@@ -78,9 +80,11 @@ impl Fault {
             | Self::BodyTimeout
             | Self::ClientGone
             | Self::ClientStalled => Side::Downstream,
-            Self::NoEndpoint | Self::QueueFull | Self::QueueTimeout | Self::SessionsFull => {
-                Side::Ours
-            }
+            Self::NoEndpoint
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::SessionsFull
+            | Self::Overloaded(_) => Side::Ours,
             Self::ConnectRefused
             | Self::ConnectFailed(_)
             | Self::ConnectTimeout
@@ -103,7 +107,11 @@ impl Fault {
             Self::NoRoute => 404,
             Self::HeadTimeout | Self::BodyTimeout => 408,
             Self::ClientGone | Self::ClientStalled => 499,
-            Self::NoEndpoint | Self::QueueFull | Self::QueueTimeout | Self::SessionsFull => 503,
+            Self::NoEndpoint
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::SessionsFull
+            | Self::Overloaded(_) => 503,
             Self::ConnectRefused
             | Self::ConnectFailed(_)
             | Self::ReusedClosed
@@ -122,7 +130,9 @@ impl Fault {
             Self::NoRoute => "destination_not_found",
             Self::HeadTimeout | Self::BodyTimeout => "http_request_error",
             Self::NoEndpoint => "destination_unavailable",
-            Self::QueueFull | Self::QueueTimeout | Self::SessionsFull => "connection_limit_reached",
+            Self::QueueFull | Self::QueueTimeout | Self::SessionsFull | Self::Overloaded(_) => {
+                "connection_limit_reached"
+            }
             Self::ConnectRefused => "connection_refused",
             Self::ConnectFailed(_) => "destination_ip_unroutable",
             Self::ConnectTimeout => "connection_timeout",
@@ -162,6 +172,7 @@ impl Fault {
             Self::ClosedMidResponse => "closed_mid_response",
             Self::ResponseStalled => "response_stalled",
             Self::SessionsFull => "sessions_full",
+            Self::Overloaded(_) => "overloaded",
         }
     }
 }
@@ -197,6 +208,9 @@ impl fmt::Display for Fault {
             Self::ResponseStalled => f.write_str("the endpoint's answer paused for too long"),
             Self::SessionsFull => {
                 f.write_str("as many redirected clients have sessions as the configuration allows")
+            }
+            Self::Overloaded(seconds) => {
+                write!(f, "as much is under way as the endpoints can do; try again in {seconds} s")
             }
         }
     }

@@ -8,6 +8,7 @@
 //! | `connection` | a client's connection, from request to request |
 //! | `exchange` | the path of one request |
 //! | `service` | what its route leads to: an upstream, and the stages on the way there |
+//! | `limit` | how often clients may come, and how much an upstream may have under way |
 //! | `stages` | where these meet a request: filters, limits, cache, compression |
 //! | `reach` | its middle: an endpoint that answers, and retries |
 //! | `answer` | its end: our own answers, the count and the log |
@@ -37,6 +38,7 @@ mod fault;
 mod forward;
 mod heads;
 mod inquiry;
+mod limit;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 mod pool;

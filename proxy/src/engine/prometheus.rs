@@ -16,6 +16,7 @@ use policy::compression::Coding;
 
 use super::{
     admin::View,
+    limit,
     stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats},
 };
 
@@ -62,6 +63,7 @@ impl Collector for Figures {
         gauge(&mut encoder, "encoders_active", "Responses being compressed", encoders)?;
         let uptime = view.clock.now().since(view.shared.started).as_secs();
         gauge(&mut encoder, "uptime_seconds", "Time since the proxy started", uptime)?;
+        self.limits(&mut encoder)?;
         self.families(&mut encoder)?;
         self.endpoints(&mut encoder)?;
         self.latency(&mut encoder)
@@ -116,6 +118,32 @@ impl Figures {
         let values = faults.map(|(i, name)| (name, view.sum(|stats| &stats.faults[i])));
         let what = ("faults", "Requests that ended with a fault", "fault");
         family(encoder, what, MetricType::Counter, values)
+    }
+
+    /// Nothing without limits.
+    fn limits(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let commons = std::sync::Arc::clone(&self.0.state.borrow().commons);
+        let figures = limit::Figures(&commons.limits);
+        let limits: Vec<_> = figures.limits().collect();
+        if !limits.is_empty() {
+            let values = limits.iter().map(|(name, refused, _)| (name.as_str(), *refused));
+            let what = ("limited", "Requests that a limit of their client refused", "limit");
+            family(encoder, what, MetricType::Counter, values)?;
+            let values = limits.iter().map(|(name, _, clients)| (name.as_str(), *clients as u64));
+            let what = ("limit_clients", "Clients that the limit knows", "limit");
+            family(encoder, what, MetricType::Gauge, values)?;
+        }
+        if figures.upstreams().next().is_some() {
+            let what = ("shed", "Requests that were refused by an upstream's limit", "priority");
+            family(encoder, what, MetricType::Counter, figures.shed())?;
+            let values = figures.upstreams().map(|(name, one)| (name, u64::from(one.limit())));
+            let what = ("adaptive_limit", "Requests that may be under way", "upstream");
+            family(encoder, what, MetricType::Gauge, values)?;
+            let values = figures.upstreams().map(|(name, one)| (name, u64::from(one.under_way())));
+            let what = ("adaptive_under_way", "Requests that are under way", "upstream");
+            family(encoder, what, MetricType::Gauge, values)?;
+        }
+        Ok(())
     }
 
     fn endpoints(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {

@@ -4,7 +4,7 @@
 //! ([`policy::route`]); with no routes there is nothing to decide. A service whose request path has nothing but the
 //! carrying of requests has no [`Stages`], and its requests pay one branch for all that could be there.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use http1::RequestHead;
 use policy::compression::CompressionConfig;
@@ -14,6 +14,7 @@ use super::{
     commons::Commons,
     forward::{Peer, Signature},
     heads::RequestFields,
+    limit::Limits,
     upstream::Upstream,
 };
 use crate::config::ProxyConfig;
@@ -31,18 +32,23 @@ pub(crate) struct Service<S> {
 /// What lies on the way of a request, in the order in which it meets it.
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
+    /// Limits of clients, and of the upstream.
+    pub(crate) limits: Option<Arc<Limits>>,
     /// Compression of answers.
     pub(crate) compression: Option<CompressionConfig>,
 }
 
 impl Stages {
     /// Those of the service of this number; nothing if nothing lies on its way.
-    fn new(config: &ProxyConfig, number: usize, _commons: &Commons) -> Option<Box<Self>> {
+    fn new(config: &ProxyConfig, number: usize, commons: &Commons) -> Option<Box<Self>> {
         let route = number.checked_sub(1).and_then(|route| config.routes.get(route));
         let compression = route.and_then(|route| route.compression.as_ref());
         let compression = compression.unwrap_or(&config.compression);
-        let stages = Self { compression: compression.enabled.then(|| compression.clone()) };
-        let nothing = stages.compression.is_none();
+        let stages = Self {
+            limits: commons.limits.get(number).cloned().flatten(),
+            compression: compression.enabled.then(|| compression.clone()),
+        };
+        let nothing = stages.limits.is_none() && stages.compression.is_none();
         (!nothing).then(|| Box::new(stages))
     }
 }

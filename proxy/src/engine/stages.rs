@@ -11,8 +11,13 @@ use super::{exchange::Exchange, fault::Fault, service::Stages};
 
 impl<N: Net> Exchange<'_, N> {
     /// Whether the request may turn to the endpoints, and with which changes; or what it is answered instead.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "no stage is there yet")]
-    pub(super) fn admit(&mut self, _stages: &Stages) -> Result<Option<Reply>, Fault> {
+    #[expect(clippy::unnecessary_wraps, reason = "a stage may find a fault, too")]
+    pub(super) fn admit(&mut self, stages: &Stages) -> Result<Option<Reply>, Fault> {
+        if let Some(limits) = &stages.limits
+            && let Some(reply) = self.limit(limits)
+        {
+            return Ok(Some(reply));
+        }
         Ok(None)
     }
 

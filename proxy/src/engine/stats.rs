@@ -38,7 +38,7 @@ pub const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"];
 
 /// The faults that are counted apart, in the order of [`WorkerStats::faults`].
-pub const FAULTS: [&str; 22] = [
+pub const FAULTS: [&str; 23] = [
     "bad_request",
     "method_refused",
     "head_timeout",
@@ -61,6 +61,7 @@ pub const FAULTS: [&str; 22] = [
     "sessions_full",
     "body_too_large",
     "no_route",
+    "overloaded",
 ];
 
 /// One worker's counters.
@@ -96,6 +97,10 @@ pub struct WorkerStats {
     pub upgrades: Counter,
     /// Requests that waited for an endpoint with room.
     pub queued: Counter,
+    /// Requests that were refused because their client was at a limit.
+    pub limited: Counter,
+    /// Requests that were refused because the upstream was at its limit.
+    pub shed: Counter,
     /// Responses that are being compressed.
     pub encoders: Counter,
     /// Responses that were compressed, in the order of [`Coding::ALL`](policy::compression::Coding::ALL).

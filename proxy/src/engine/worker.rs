@@ -25,6 +25,7 @@ use super::{
     channel::{Buffers, SCRATCH},
     commons::Commons,
     forward::Signature,
+    limit::{Entered, Held},
     redirect::Redirector,
     relay::{Relay, Replay},
     service::Services,
@@ -120,6 +121,9 @@ pub(crate) struct Pad {
     pub(crate) back: Edits,
     /// What is done to the response's body on its way, if anything.
     pub(crate) shape: Option<Box<Shape>>,
+    /// Where it is counted as under way: for its client, and for its upstream.
+    pub(crate) held: Option<Held>,
+    pub(crate) entered: Option<Entered>,
     /// Why a stage has answered, if one has.
     pub(crate) reason: Option<&'static str>,
 }
@@ -190,6 +194,8 @@ impl<N: Net> Worker<N> {
                 onward: Edits::default(),
                 back: Edits::default(),
                 shape: None,
+                held: None,
+                entered: None,
                 reason: None,
             })
         })
@@ -205,6 +211,8 @@ impl<N: Net> Worker<N> {
             pad.onward.clear();
             pad.back.clear();
             pad.shape = None;
+            pad.held = None;
+            pad.entered = None;
             pad.reason = None;
             pads.push(pad);
         }

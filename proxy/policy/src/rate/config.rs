@@ -402,9 +402,9 @@ mod tests {
             ]
         );
         assert_eq!(
-            problems(r#"{ "shed": { "status": 1 }, "keys": 0, "ipv6_prefix": 200 }"#),
+            problems(r#"{ "shed": { "retry_after": "2h" }, "keys": 0, "ipv6_prefix": 200 }"#),
             [
-                "shed.status must be 400 to 599",
+                "shed.retry_after must be 1ms to 1h",
                 "shed needs the limit that it is about; write `adaptive = {}` beside it",
                 "keys must be 1 to 100000000",
                 "ipv6_prefix must be 1 to 128",

@@ -22,11 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Adaptive, AdaptiveConfig, Ended};
-use crate::{
-    Instant,
-    message::{Asked, Reply},
-    quantity::TimeSpan,
-};
+use crate::{Instant, message::Asked, quantity::TimeSpan};
 
 /// How important a request is.
 #[derive(
@@ -90,10 +86,7 @@ pub struct ShedConfig {
     pub highest: Priority,
     /// How much of the limit requests of each priority may fill.
     pub shares: Shares,
-    /// What the others are answered.
-    #[schemars(range(min = 400, max = 599))]
-    pub status: u16,
-    /// When they are told to come back.
+    /// When those are told to come back that are refused, with 503.
     pub retry_after: TimeSpan,
 }
 
@@ -104,7 +97,6 @@ impl Default for ShedConfig {
             header: None,
             highest: Priority::High,
             shares: Shares::default(),
-            status: 503,
             retry_after: TimeSpan::secs(1),
         }
     }
@@ -161,9 +153,6 @@ impl ShedConfig {
         {
             return bad("header", "must be the name of a header field, like \"X-Priority\"");
         }
-        if !(400..=599).contains(&self.status) {
-            return bad("status", "must be 400 to 599");
-        }
         if !(0.001..=3600.0).contains(&self.retry_after.0.as_secs_f64()) {
             return bad("retry_after", "must be 1ms to 1h");
         }
@@ -176,15 +165,14 @@ impl ShedConfig {
         said.and_then(Priority::read).map_or(self.priority, |said| said.min(self.highest))
     }
 
-    /// The answer to a request that is refused.
-    pub fn reply(&self, priority: Priority) -> Reply {
-        let seconds = self.retry_after.0.as_nanos().div_ceil(1_000_000_000);
-        let line = format!(
-            "{}: as much is under way as the endpoints can do, and this request's priority is {}; try again in {seconds} s",
-            self.status,
-            priority.name()
-        );
-        Reply::text(self.status, "overloaded", &line).with("Retry-After", seconds.to_string())
+    /// Without classes: every request may fill all of the limit.
+    pub fn none() -> Self {
+        Self { shares: Shares { high: 1.0, normal: 1.0, low: 1.0 }, ..Self::default() }
+    }
+
+    /// When who is refused may come back, in seconds.
+    pub fn seconds(&self) -> u64 {
+        self.retry_after.0.as_nanos().div_ceil(1_000_000_000) as u64
     }
 }
 
@@ -316,7 +304,6 @@ mod tests {
         for (config, field) in [
             (ShedConfig { shares: upside_down, ..good() }, "shares"),
             (ShedConfig { header: Some("a b".to_owned()), ..good() }, "header"),
-            (ShedConfig { status: 200, ..good() }, "status"),
             (ShedConfig { retry_after: TimeSpan::secs(0), ..good() }, "retry_after"),
         ] {
             assert_eq!(config.problem().map(|(field, _)| field), Some(field));

@@ -167,8 +167,9 @@ impl Rates {
             let _ = write!(standings, "{comma}\"{}\";r={remaining};t={reset}", limit.name);
         }
         if !policies.is_empty() {
-            edits.set("RateLimit-Policy", policies);
-            edits.set("RateLimit", standings);
+            // What an origin says of limits of its own stays beside it: both fields are lists.
+            edits.add("RateLimit-Policy", policies);
+            edits.add("RateLimit", standings);
         }
     }
 

@@ -233,6 +233,16 @@ pub fn method_problem(method: &str) -> Option<String> {
     })
 }
 
+/// The path of an entry of a table, quoted where its key has dots.
+pub fn entry(table: &str, key: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    if !key.is_empty() && key.chars().all(plain) {
+        format!("{table}.{key}")
+    } else {
+        format!("{table}.{key:?}")
+    }
+}
+
 /// Whether this is a token (RFC 9110, 5.6.2): a method, a field's name.
 pub fn is_token(text: &str) -> bool {
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

@@ -170,7 +170,7 @@ fn what_is_impossible_is_said_with_what_to_write() {
         ),
         (
             r#"{"header": {"X Version": true}}"#,
-            "header.X Version",
+            "header.\"X Version\"",
             "`X Version` is no name of a field; write one like \"X-Version\"",
         ),
     ] {

@@ -111,7 +111,7 @@ impl super::Config for Config {
         }
         for (name, hash) in &self.users {
             if let Some(message) = name_problem(name).or_else(|| password::problem(hash)) {
-                return wrong(&format!("users.{name}"), message);
+                return wrong(&pattern::entry("users", name), message);
             }
         }
         if let Some(file) = &self.file

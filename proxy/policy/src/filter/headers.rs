@@ -64,10 +64,9 @@ impl Changes<'_> {
     /// What is impossible about them: the key, and what it must be.
     pub(super) fn problem(&self, way: Way) -> Option<(String, String)> {
         let Self { set, add, remove, rewrite } = self;
-        let keyed = |map: &str, name: &str| format!("{map}.{name}");
         for (name, value) in *set {
             if let Some(message) = name_problem(name, way).or_else(|| value_problem(value)) {
-                return Some((keyed("set", name), message));
+                return Some((pattern::entry("set", name), message));
             }
         }
         for (name, values) in *add {
@@ -76,7 +75,7 @@ impl Changes<'_> {
                 .or_else(|| name_problem(name, way))
                 .or_else(|| values.iter().find_map(|value| value_problem(value)));
             if let Some(message) = message {
-                return Some((keyed("add", name), message));
+                return Some((pattern::entry("add", name), message));
             }
         }
         for (index, name) in remove.iter().enumerate() {
@@ -88,16 +87,18 @@ impl Changes<'_> {
         }
         for (name, change) in *rewrite {
             if let Some(message) = name_problem(name, way) {
-                return Some((keyed("rewrite", name), message));
+                return Some((pattern::entry("rewrite", name), message));
             }
             let regex = match pattern::regex(&change.regex, Case::Told) {
                 Ok(regex) => regex,
-                Err(message) => return Some((format!("rewrite.{name}.regex"), message)),
+                Err(message) => {
+                    return Some((format!("{}.regex", pattern::entry("rewrite", name)), message));
+                }
             };
             let problem = value_problem(&change.with)
                 .or_else(|| Template::new(&change.with, Some(&regex)).err());
             if let Some(message) = problem {
-                return Some((format!("rewrite.{name}.with"), message));
+                return Some((format!("{}.with", pattern::entry("rewrite", name)), message));
             }
         }
         let nothing = set.is_empty() && add.is_empty() && remove.is_empty() && rewrite.is_empty();

@@ -125,7 +125,7 @@ impl When {
             }
         }
         let mut fields = self.header.iter();
-        fields.find_map(|(name, rule)| Some((format!("header.{name}"), rule.problem(name)?)))
+        fields.find_map(|(name, rule)| Some((pattern::entry("header", name), rule.problem(name)?)))
     }
 
     /// The same below a key of its own.

@@ -70,7 +70,7 @@ impl Match {
             }
         }
         let mut fields = self.header.iter();
-        fields.find_map(|(name, rule)| Some((format!("header.{name}"), rule.problem(name)?)))
+        fields.find_map(|(name, rule)| Some((pattern::entry("header", name), rule.problem(name)?)))
     }
 
     fn path_problem(&self) -> Option<(&'static str, String)> {

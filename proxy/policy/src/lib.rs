@@ -16,13 +16,12 @@
 //! - [`health`], [`outlier`]: who is ready, by asking (active) and by watching (passive);
 //! - [`retry`], [`limit`]: what is sent twice, and what waits;
 //! - [`breaker`], [`redis`]: whoever does not answer is not asked for a while, and what is written of a Redis;
-//! - [`cache`]: what is kept of answers, for how long, and who may be given it;
 //! - [`rate`]: how often clients may come, how much they and an upstream may have under way, and who is refused;
+//! - [`cache`]: what is kept of answers, for how long, and who may be given it;
 //! - [`compression`]: which answers are compressed, with what, and what their heads say then;
 //! - [`message`]: heads as decisions see them, and what decisions want changed or answered;
 //! - [`path`], [`pattern`], [`cidr`]: what rules compare with, and how paths are compared;
 //! - [`route`], [`filter`]: which route a request takes, and what is done to it on the way;
-//! - [`trace`]: what a request is called in logs, here and behind us;
 //! - [`analytics`]: who asks for what, minute by minute;
 //! - [`trace`]: what a request is called in logs, here and behind us;
 //! - [`token`]: what lets a redirected client into its endpoint, and how that reports the end.
@@ -35,8 +34,8 @@ pub mod cidr;
 pub mod compression;
 pub mod distribution;
 pub mod endpoint;
-pub mod health;
 pub mod filter;
+pub mod health;
 pub mod limit;
 pub mod message;
 pub mod outlier;

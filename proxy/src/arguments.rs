@@ -19,7 +19,8 @@ Examples:
   proxy --endpoint 127.0.0.1:9001,127.0.0.1:9002
   proxy --config proxy.toml --set retry.attempts=2 --admin 127.0.0.1:9901
 
-Signals: SIGTERM and SIGINT let requests in progress end, then stop; SIGHUP reads the file again.")]
+Signals: SIGTERM and SIGINT let requests in progress end, then stop; SIGHUP reads the file again; \
+SIGUSR1 opens the access log anew.")]
 pub(crate) struct Arguments {
     /// Configuration file, TOML or YAML (by its ending).
     #[arg(short, long, value_name = "FILE")]
@@ -39,7 +40,7 @@ pub(crate) struct Arguments {
     /// Where figures are served: /proxy-stats, /metrics, /healthz.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
-    /// Access log on standard output: off, text or json.
+    /// Access log on standard output: off, text, json or combined.
     #[arg(long, value_name = "FORM")]
     access_log: Option<String>,
     /// Any other key, like `timeouts.connect=1s`.

@@ -5,7 +5,7 @@ use std::{io::IsTerminal, process::ExitCode};
 use clap::Parser as _;
 use proxy::{
     config::document::{Error, Paint},
-    engine::Proxy,
+    engine::{Console, Proxy},
 };
 
 mod arguments;
@@ -36,8 +36,8 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(BAD_CONFIGURATION);
     }
-    let _flush = logging::start(config.access_log);
-    let proxy = match Proxy::start(config, signals::entropy()) {
+    logging::start();
+    let proxy = match Proxy::start_with(config, signals::entropy(), Console::Lines) {
         Ok(proxy) => proxy,
         Err(error) => {
             eprintln!("error: {error}");

@@ -1,4 +1,4 @@
-//! What the operator tells the running program: stop, or read the file again.
+//! What the operator tells the running program: stop, read the file again, or open the log anew.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -9,7 +9,7 @@ use proxy::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for SIGTERM or SIGINT; reloads on SIGHUP.
+/// Waits for SIGTERM or SIGINT; reloads on SIGHUP, and opens the access log anew on SIGUSR1.
 pub(crate) fn obey(proxy: &Proxy, configuration: impl Fn() -> Result<ProxyConfig, Error>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else {
@@ -22,12 +22,14 @@ pub(crate) fn obey(proxy: &Proxy, configuration: impl Fn() -> Result<ProxyConfig
         let mut terminate = receive(SignalKind::terminate());
         let mut interrupt = receive(SignalKind::interrupt());
         let mut hang_up = receive(SignalKind::hangup());
+        let mut rotated = receive(SignalKind::user_defined1());
         loop {
             tokio::select! {
                 biased;
                 () = next(&mut terminate) => return,
                 () = next(&mut interrupt) => return,
                 () = next(&mut hang_up) => reload(proxy, &configuration),
+                () = next(&mut rotated) => proxy.reopen_log(),
             }
         }
     });

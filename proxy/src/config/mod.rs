@@ -16,16 +16,19 @@ use policy::{
     quantity::{ByteSize, TimeSpan},
     rate::LimitingConfig,
     retry::RetryConfig,
+    trace::TracingConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod access_log;
 pub mod document;
 mod endpoint;
 mod forwarding;
 mod redirect;
 mod routes;
 
+pub use access_log::{AccessLog, LogFormat, Part, Phase, RotateConfig, Template, Variable};
 pub use endpoint::EndpointConfig;
 pub use forwarding::{Cidr, ForwardingConfig, HostHeader};
 pub use redirect::{Mode, RedirectConfig, Secret};
@@ -76,6 +79,9 @@ pub struct ProxyConfig {
     /// Compression of answers.
     #[serde(skip_serializing_if = "CompressionConfig::is_default")]
     pub compression: CompressionConfig,
+    /// What requests are called: request ids and traces.
+    #[serde(skip_serializing_if = "TracingConfig::is_default")]
+    pub tracing: TracingConfig,
     /// The access log.
     pub access_log: AccessLog,
     /// The admin listener: figures, metrics and health of the proxy itself.
@@ -102,7 +108,8 @@ impl Default for ProxyConfig {
             redirect: RedirectConfig::default(),
             limit: LimitingConfig::default(),
             compression: CompressionConfig::default(),
-            access_log: AccessLog::Off,
+            tracing: TracingConfig::default(),
+            access_log: AccessLog::default(),
             admin: AdminConfig::default(),
         }
     }
@@ -191,19 +198,6 @@ impl Default for LimitConfig {
     }
 }
 
-/// The access log: a line for each request, written off the request's path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AccessLog {
-    /// No access log.
-    #[default]
-    Off,
-    /// One line of text a request.
-    Text,
-    /// One JSON object a request.
-    Json,
-}
-
 /// The admin listener.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -248,6 +242,11 @@ impl ProxyConfig {
         }
         if let Some((field, message)) = self.compression.problem() {
             problems.push(Problem::new(format!("compression.{field}"), message));
+        }
+        let tracing = self.tracing.problem().map(|problem| ("tracing", problem));
+        let access_log = self.access_log.problem().map(|problem| ("access_log", problem));
+        for (section, (field, message)) in tracing.into_iter().chain(access_log) {
+            problems.push(Problem::new(format!("{section}.{field}"), message));
         }
         self.problems_of_routes(&mut problems);
         if self.mode == Mode::Redirect {

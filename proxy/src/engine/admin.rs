@@ -38,6 +38,11 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// Lines of the access log that could not be written.
+    pub(crate) fn lost_lines(&self) -> u64 {
+        self.state.borrow().log.as_ref().map_or(0, |log| log.lost())
+    }
+
     /// A counter, added up over the workers.
     pub(crate) fn sum(&self, of: impl Fn(&WorkerStats) -> &Counter) -> u64 {
         self.shared.stats.iter().map(|stats| of(stats).get()).sum()
@@ -151,6 +156,10 @@ fn stats(view: &View) -> Value {
             "by_encoding": named(&Coding::ALL.map(Coding::name), &|stats| &stats.compressed),
             "bytes_in": view.sum(|stats| &stats.compression_in),
             "bytes_out": view.sum(|stats| &stats.compression_out),
+        },
+        "access_log": {
+            "dropped": view.sum(|stats| &stats.log_dropped),
+            "lost": view.lost_lines(),
         },
         "latency_ms": latency(view),
         "upstream": {

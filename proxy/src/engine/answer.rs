@@ -4,15 +4,14 @@ use std::{future::poll_fn, io, task::Poll};
 
 use http1::Method;
 use net::Net;
-use policy::message::Reply;
+use policy::{Instant, message::Reply};
 
 use super::{
-    access_log,
+    access_log::{Entry, Log},
     exchange::{After, Exchange},
     fault::Fault,
     forward::Persistence,
 };
-use crate::config::AccessLog;
 
 impl<N: Net> Exchange<'_, N> {
     /// Answers in the endpoint's place if nobody has answered yet; then counts and logs.
@@ -33,30 +32,44 @@ impl<N: Net> Exchange<'_, N> {
             (Some(fault), None) => fault.status(),
             (None, None) => 0,
         };
-        let spent = self.worker.clock.now().since(self.begun);
+        let ended = self.worker.clock.now();
+        let spent = ended.since(self.begun);
         let stats = &self.worker.stats;
         stats.bytes_received.add(self.pad.upload.bytes());
         stats.bytes_sent.add(self.pad.download.sent());
         let nanos = policy::time::nanos(spent);
         stats.count(self.pad.request.method(), status, fault.as_ref(), nanos);
-        if self.setup.config.access_log != AccessLog::Off {
-            access_log::write(&access_log::Entry {
-                client: self.client.address,
-                head: &self.pad.request,
-                status,
-                fault: fault.as_ref(),
-                received: self.pad.upload.bytes(),
-                sent: self.pad.download.sent(),
-                spent,
-                route: &self.service.name,
-                reason: self.pad.reason,
-                endpoint: self
-                    .endpoint
-                    .map(|index| &*self.service.upstream.shared.sites[index as usize].authority),
-                retries: self.retries,
-            });
+        if let Some(log) = &self.setup.log {
+            self.log(log, status, fault.as_ref(), ended);
         }
         after
+    }
+
+    /// Writes the request into the access log, if it is one that is logged.
+    fn log(&self, log: &Log, status: u16, fault: Option<&Fault>, ended: Instant) {
+        let Self { worker, setup, service, client, pad, .. } = self;
+        let sites = &service.upstream.shared.sites;
+        let entry = Entry {
+            client: setup.signature.client(&pad.request, &client.peer),
+            peer: client.address,
+            head: &pad.request,
+            status,
+            fault,
+            received: pad.upload.bytes(),
+            sent: pad.download.sent(),
+            begun: self.begun,
+            ended,
+            stamps: pad.stamps,
+            route: &service.name,
+            reason: pad.reason,
+            endpoint: self.endpoint.map(|index| &*sites[index as usize].authority),
+            retries: self.retries,
+            names: &pad.names,
+        };
+        let rng = &mut worker.sampling.borrow_mut();
+        if !log.write(worker.index, rng, worker.clock.wall(), &entry) {
+            worker.stats.log_dropped.add(1);
+        }
     }
 
     /// Sends an answer that a stage has given.
@@ -129,6 +142,9 @@ impl<N: Net> Exchange<'_, N> {
         self.worker.with_date(|date| http1::encode::field(out, b"Date", date));
         http1::encode::field(out, b"Content-Type", b"text/plain; charset=utf-8");
         http1::encode::content_length(out, body.as_ref().map_or(0, |body| body.len() as u64));
+        for (name, value) in self.pad.back.added() {
+            http1::encode::field(out, name.as_bytes(), value);
+        }
         persistence.write(out);
         http1::encode::end(out);
         out.extend_from_slice(body.unwrap_or_default().as_bytes());

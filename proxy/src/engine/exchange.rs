@@ -26,6 +26,7 @@ use super::{
     connection::Client,
     fault::{Fault, Side},
     forward::{Persistence, ResponseWay},
+    heads::RequestFields,
     pool::Connection,
     reach::idempotence,
     relay::{Aside, Broken, Encoding},
@@ -172,6 +173,9 @@ impl<'a, N: Net> Exchange<'a, N> {
         if matches!(self.pad.request.method(), Method::Connect | Method::Trace) {
             return Err(Fault::MethodRefused);
         }
+        if self.setup.config.tracing.is_on() {
+            self.name();
+        }
         if let Some(stages) = &self.service.stages
             && let Some(reply) = self.admit(stages)?
         {
@@ -214,6 +218,15 @@ impl<'a, N: Net> Exchange<'a, N> {
             self.service.upstream.pool.give(connection, now, &self.worker.buffers);
         }
         after
+    }
+
+    /// Gives the request its names, for whoever is behind us and for the log.
+    fn name(&mut self) {
+        let Self { worker, setup, client, pad, .. } = self;
+        let Pad { request, names, onward, back, .. } = &mut **pad;
+        let rng = &mut worker.naming.borrow_mut();
+        let fields = RequestFields(request);
+        setup.config.tracing.name(&fields, client.peer.trust(), rng, names, (onward, back));
     }
 
     /// What the status of its answer says of the endpoint.

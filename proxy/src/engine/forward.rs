@@ -16,6 +16,7 @@ use policy::{
     },
     message::Edits,
     report::REPORT_HEADER,
+    trace::Trust,
 };
 
 use super::relay::Encoding;
@@ -37,6 +38,13 @@ pub(crate) struct Peer {
     bracketed: bool,
     /// Whether its own word on who the client is counts.
     trusted: bool,
+}
+
+impl Peer {
+    /// Whether its own word counts.
+    pub(crate) fn trust(&self) -> Trust {
+        if self.trusted { Trust::Trusted } else { Trust::Stranger }
+    }
 }
 
 impl Signature {

@@ -60,6 +60,7 @@ mod witness;
 mod worker;
 
 pub use commons::Commons;
+pub use access_log::Console;
 pub use fault::{Fault, Side};
 pub use inquiry::PROBES_AT_ONCE;
 pub use server::{Phase, Proxy, StartError, State, WorkerArguments, run_worker};

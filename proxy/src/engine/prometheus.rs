@@ -35,7 +35,7 @@ struct Figures(View);
 
 type Named<'a> = (&'a str, &'a str, fn(&WorkerStats) -> &Counter);
 
-const COUNTERS: [Named<'_>; 12] = [
+const COUNTERS: [Named<'_>; 13] = [
     ("requests", "Requests that ended", |stats| &stats.requests),
     ("client_connections", "Client connections accepted", |stats| &stats.connections_total),
     ("request_body_bytes", "Bytes of request bodies", |stats| &stats.bytes_received),
@@ -46,6 +46,7 @@ const COUNTERS: [Named<'_>; 12] = [
     ("retries_refused", "Retries that the budget refused", |stats| &stats.retries_refused),
     ("upgrades", "Connections that changed protocol", |stats| &stats.upgrades),
     ("queued", "Requests that waited for an endpoint with room", |stats| &stats.queued),
+    ("access_log_dropped", "Lines without room", |stats| &stats.log_dropped),
     ("compression_input_bytes", "Bytes that were compressed", |stats| &stats.compression_in),
     ("compression_output_bytes", "What became of them", |stats| &stats.compression_out),
 ];
@@ -57,6 +58,9 @@ impl Collector for Figures {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(view.sum(of)).encode(metric)?;
         }
+        let (name, help) = ("access_log_lost", "Lines that could not be written");
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(view.lost_lines()).encode(metric)?;
         let active = view.sum(|stats| &stats.connections_active);
         gauge(&mut encoder, "client_connections_active", "Open client connections", active)?;
         let encoders = view.sum(|stats| &stats.encoders);

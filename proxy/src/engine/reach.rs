@@ -23,6 +23,7 @@ use policy::{
 #[cfg(feature = "planted-bugs")]
 use super::planted;
 use super::{
+    access_log::Stamps,
     exchange::{Exchange, Over, Sending, outcome_of_fault},
     fault::{Fault, Side},
     forward::{Persistence, ResponseWay},
@@ -53,8 +54,10 @@ impl<N: Net> Exchange<'_, N> {
                 Err(fault) => return Err(fault),
             };
             self.endpoint = Some(lease.index);
+            self.stamp(|stamps, now| *stamps = Stamps { chosen: now, ..Stamps::NOWHERE });
             let (failure, fault) = match self.attempt(lease.index).await {
                 Ok(connection) => {
+                    self.stamp(|stamps, now| stamps.answered = now);
                     self.service.upstream.hear(lease.index, &self.pad.response);
                     let status = self.pad.response.status();
                     let failure = Failure::Status(status);
@@ -100,6 +103,13 @@ impl<N: Net> Exchange<'_, N> {
                 self.pad.tried.push(index);
             }
             self.failed = self.failed.saturating_add(1);
+        }
+    }
+
+    /// Notes how far it has come, if somebody will want to know.
+    fn stamp(&mut self, note: impl FnOnce(&mut Stamps, Instant)) {
+        if self.setup.log.is_some() {
+            note(&mut self.pad.stamps, self.worker.clock.now());
         }
     }
 
@@ -237,6 +247,7 @@ impl<N: Net> Exchange<'_, N> {
             }
             None => Box::pin(self.connect(index)).await?,
         };
+        self.stamp(|stamps, now| stamps.connected = now);
         connection.channel.equip(&self.worker.buffers);
         let site = &self.service.upstream.shared.sites[index as usize];
         self.setup.signature.request(

@@ -7,6 +7,7 @@
 use std::{
     fmt, io,
     net::SocketAddr,
+    path::PathBuf,
     rc::Rc,
     sync::{Arc, mpsc},
     task::{Context, Waker},
@@ -23,6 +24,7 @@ use tokio::{
 };
 
 use super::{
+    access_log::{Console, Log, Sink},
     admin,
     commons::Commons,
     connection, inquiry, probe,
@@ -47,6 +49,8 @@ pub struct State {
     pub commons: Arc<Commons>,
     /// Whether the proxy goes on.
     pub phase: Phase,
+    /// Where the access log goes.
+    pub(crate) log: Option<Arc<Sink>>,
 }
 
 /// Whether the proxy goes on.
@@ -66,7 +70,14 @@ impl State {
         let named = named.map(|own| UpstreamShared::new(&config.of_upstream(own), None));
         let named = named.map(Arc::new).collect();
         let commons = Arc::new(Commons::new(&config, seed));
-        Self { config: Arc::new(config), upstream, named, commons, phase: Phase::Serving }
+        Self {
+            config: Arc::new(config),
+            upstream,
+            named,
+            commons,
+            phase: Phase::Serving,
+            log: None,
+        }
     }
 
     /// The same proxy with another configuration: send it to the workers that watch this one. Endpoints of the same name, address,
@@ -82,7 +93,14 @@ impl State {
         });
         let named = named.collect();
         let commons = Arc::new(self.commons.renewed(&config));
-        Self { config: Arc::new(config), upstream, named, commons, phase: self.phase }
+        Self {
+            config: Arc::new(config),
+            upstream,
+            named,
+            commons,
+            phase: self.phase,
+            log: self.log.clone(),
+        }
     }
 
     /// Every upstream with the configuration as it sees it, the proxy's own first.
@@ -130,11 +148,12 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
         let upstreams = upstreams.map(Rc::new).collect();
         Setup {
             redirector: redirector.map(Box::new),
+            log: Log::new(&config.access_log, state.log.as_ref()),
             ..Setup::new(Arc::clone(config), upstreams, &state.commons)
         }
     };
     let first = state.borrow_and_update().clone();
-    let worker = Rc::new(Worker::new(net, shared, index, setup_of(&first)));
+    let worker = Rc::new(Worker::new(net, shared, index, seed, setup_of(&first)));
     let accepting = spawn_local(accept(Rc::clone(&worker), listener));
     let sweeping = spawn_local(sweep(Rc::clone(&worker)));
     let keep = || spawn_local(sessions::keep(Rc::clone(&worker), index));
@@ -259,6 +278,8 @@ pub enum StartError {
     Config(Vec<Problem>),
     /// An address cannot be listened on.
     Bind(SocketAddr, io::Error),
+    /// The access log cannot be opened.
+    Log(PathBuf, io::Error),
     /// The system would not give us a thread or a runtime.
     System(io::Error),
 }
@@ -274,6 +295,9 @@ impl fmt::Display for StartError {
                 Ok(())
             }
             Self::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Log(path, error) => {
+                write!(f, "cannot open the access log {}: {error}", path.display())
+            }
             Self::System(error) => write!(f, "cannot start a worker: {error}"),
         }
     }
@@ -288,6 +312,7 @@ pub struct Proxy {
     admin: Option<SocketAddr>,
     shared: Arc<Shared>,
     clock: Clock,
+    console: Console,
     state: watch::Sender<State>,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -306,8 +331,17 @@ struct Birth {
 }
 
 impl Proxy {
-    /// Starts the workers; returns when all of them listen.
+    /// Starts the workers; returns when all of them listen. What of the access log would go to standard output goes nowhere.
     pub fn start(config: ProxyConfig, seed: Seed) -> Result<Self, StartError> {
+        Self::start_with(config, seed, Console::Silent)
+    }
+
+    /// The same, with a word on standard output.
+    pub fn start_with(
+        config: ProxyConfig,
+        seed: Seed,
+        console: Console,
+    ) -> Result<Self, StartError> {
         let problems = config.problems();
         if !problems.is_empty() {
             return Err(StartError::Config(problems));
@@ -318,10 +352,12 @@ impl Proxy {
         let shared = Arc::new(Shared::new(workers, clock.now()));
         let (listen, backlog) = (config.listen, config.limits.backlog);
         let admin = config.admin.enabled.then_some(config.admin.listen);
-        let (state, watching) = watch::channel(State::new(config, seed));
+        let log = open_log(&config, workers, console)?;
+        let (state, watching) = watch::channel(State { log, ..State::new(config, seed) });
         // Sharing an address is for our own workers: a stranger on it must be noticed.
         std::net::TcpListener::bind(listen).map_err(|error| StartError::Bind(listen, error))?;
-        let mut proxy = Self { address: listen, admin, shared, clock, state, threads: Vec::new() };
+        let threads = Vec::new();
+        let mut proxy = Self { address: listen, admin, shared, clock, console, state, threads };
         for index in 0..workers {
             let (born, birth) = mpsc::channel();
             let told = Birth {
@@ -381,8 +417,20 @@ impl Proxy {
         if !problems.is_empty() {
             return Err(StartError::Config(problems));
         }
-        self.state.send_modify(|state| *state = state.reloaded(config));
+        let known = self.state.borrow().log.clone();
+        let log = match known.filter(|log| log.serves(&config.access_log)) {
+            Some(log) => Some(log),
+            None => open_log(&config, self.shared.stats.len(), self.console)?,
+        };
+        self.state.send_modify(|state| *state = State { log, ..state.reloaded(config) });
         Ok(())
+    }
+
+    /// Opens the file of the access log anew: somebody has renamed the one that was there.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.state.borrow().log {
+            log.reopen();
+        }
     }
 
     /// Accepts nothing more, lets what is in progress end, and returns when it has.
@@ -392,7 +440,19 @@ impl Proxy {
             // A worker that has panicked has said so already.
             let _ = thread.join();
         }
+        if let Some(log) = &self.state.borrow().log {
+            log.finish();
+        }
     }
+}
+
+fn open_log(
+    config: &ProxyConfig,
+    workers: usize,
+    console: Console,
+) -> Result<Option<Arc<Sink>>, StartError> {
+    let path = config.access_log.file.clone().unwrap_or_default();
+    Sink::open(&config.access_log, workers, console).map_err(|error| StartError::Log(path, error))
 }
 
 /// A worker's thread.

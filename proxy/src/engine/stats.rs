@@ -109,6 +109,8 @@ pub struct WorkerStats {
     pub compression_in: Counter,
     /// The same after.
     pub compression_out: Counter,
+    /// Lines of the access log for which there was no room.
+    pub log_dropped: Counter,
     /// Time from a request's head to the end of its response, by powers of two of microseconds.
     pub latency: [Counter; LATENCY_BUCKETS],
     /// The sum of these times in nanoseconds.

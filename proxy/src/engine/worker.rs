@@ -18,10 +18,11 @@ use std::{
 
 use http1::{Limits, RequestHead, ResponseHead};
 use net::{Clock, Net};
-use policy::{Instant, message::Edits};
+use policy::{Instant, Rng, Seed, message::Edits, trace::Names};
 use tokio::sync::Notify;
 
 use super::{
+    access_log::{Log, Stamps},
     channel::{Buffers, SCRATCH},
     commons::Commons,
     forward::Signature,
@@ -76,6 +77,8 @@ pub(crate) struct Setup<S> {
     pub(crate) services: Services<S>,
     /// In redirect mode.
     pub(crate) redirector: Option<Box<Redirector>>,
+    /// Where requests are logged.
+    pub(crate) log: Option<Box<Log>>,
 }
 
 impl<S> Setup<S> {
@@ -97,6 +100,7 @@ impl<S> Setup<S> {
             services: Services::new(&config, &upstreams, commons),
             upstreams,
             redirector: None,
+            log: None,
             config,
         }
     }
@@ -126,6 +130,10 @@ pub(crate) struct Pad {
     pub(crate) entered: Option<Entered>,
     /// Why a stage has answered, if one has.
     pub(crate) reason: Option<&'static str>,
+    /// What the request is called.
+    pub(crate) names: Names,
+    /// When it came where; for the log.
+    pub(crate) stamps: Stamps,
 }
 
 /// How many pads a worker keeps.
@@ -145,6 +153,9 @@ pub(crate) struct Worker<N: Net> {
     pub(crate) buffers: Buffers,
     /// No new requests: the proxy is about to stop.
     pub(crate) draining: Cell<bool>,
+    /// What ids are drawn from, and which requests are logged.
+    pub(crate) naming: RefCell<Rng>,
+    pub(crate) sampling: RefCell<Rng>,
     setup: RefCell<Rc<Setup<N::Stream>>>,
     #[expect(clippy::vec_box, reason = "a pad moves as a pointer between the store and a request")]
     pads: RefCell<Vec<Box<Pad>>>,
@@ -153,8 +164,17 @@ pub(crate) struct Worker<N: Net> {
 }
 
 impl<N: Net> Worker<N> {
-    pub(crate) fn new(net: N, shared: Arc<Shared>, index: usize, setup: Setup<N::Stream>) -> Self {
+    /// With a stream of its own from its own seed for each thing that it draws.
+    pub(crate) fn new(
+        net: N,
+        shared: Arc<Shared>,
+        index: usize,
+        seed: Seed,
+        setup: Setup<N::Stream>,
+    ) -> Self {
         Self {
+            naming: RefCell::new(seed.stream("names")),
+            sampling: RefCell::new(seed.stream("access log")),
             clock: *net.clock(),
             net,
             stats: Arc::clone(&shared.stats[index]),
@@ -197,6 +217,8 @@ impl<N: Net> Worker<N> {
                 held: None,
                 entered: None,
                 reason: None,
+                names: Names::default(),
+                stamps: Stamps::NOWHERE,
             })
         })
     }
@@ -214,6 +236,8 @@ impl<N: Net> Worker<N> {
             pad.held = None;
             pad.entered = None;
             pad.reason = None;
+            pad.names.clear();
+            pad.stamps = Stamps::NOWHERE;
             pads.push(pad);
         }
     }

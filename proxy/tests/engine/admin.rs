@@ -170,6 +170,8 @@ fn both_formats_say_the_same() {
         ("retries_refused", &requests["retries_refused"]),
         ("upgrades", &requests["upgrades"]),
         ("queued", &requests["queued"]),
+        ("access_log_dropped", &stats["access_log"]["dropped"]),
+        ("access_log_lost", &stats["access_log"]["lost"]),
         ("compression_input_bytes", &stats["compression"]["bytes_in"]),
         ("compression_output_bytes", &stats["compression"]["bytes_out"]),
     ] {

@@ -15,6 +15,7 @@ mod health;
 mod hostile;
 mod inquiry;
 mod limits;
+mod logs;
 mod ratelimits;
 mod redirect;
 mod redis;

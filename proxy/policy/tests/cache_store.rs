@@ -330,6 +330,16 @@ fn both_tables_are_bounded() {
     assert_eq!(collapse.len(), 1 << 16);
 }
 
+#[test]
+fn who_leads_asks_for_all() {
+    let rules = rules(|_| {});
+    let fields: Head<'_> = &[("If-None-Match", "\"a\""), ("If-Modified-Since", "x")];
+    let edits = rules.leading(&rules.read(&ask("GET", "/a", &fields)));
+    assert!(edits.omits(b"if-none-match") && edits.omits(b"if-modified-since"));
+    let fields: Head<'_> = &[];
+    assert!(rules.leading(&rules.read(&ask("GET", "/a", &fields))).is_empty());
+}
+
 /// Which requests may wait for each other.
 #[test]
 fn only_what_could_be_for_all_is_collapsed() {

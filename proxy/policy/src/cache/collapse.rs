@@ -18,7 +18,7 @@ use super::{
     request::{Method, Wanted},
     store::Passing,
 };
-use crate::Instant;
+use crate::{Instant, message::Edits};
 
 /// The most URLs that are being fetched at once with others waiting.
 const FLIGHTS: usize = 1 << 16;
@@ -133,6 +133,19 @@ impl Collapse {
 }
 
 impl Rules {
+    /// What a request says differently that leads others, where nothing is kept: nothing of its client's own conditions. A 304 would be for that client
+    /// alone; an answer that is kept is for all, and their conditions are met when it is given.
+    pub fn leading(&self, wanted: &Wanted) -> Edits {
+        let mut edits = Edits::default();
+        if wanted.if_none_match {
+            edits.remove("If-None-Match");
+        }
+        if wanted.if_modified_since {
+            edits.remove("If-Modified-Since");
+        }
+        edits
+    }
+
     /// Whether a request may lead others or wait for them: its answer could be one for all.
     pub fn collapses(&self, wanted: &Wanted) -> bool {
         wanted.method == Method::Get

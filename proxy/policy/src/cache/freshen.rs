@@ -44,7 +44,7 @@ pub struct Merged<'a> {
 }
 
 /// Fields of the new head that are no news of the kept body.
-const NOT_TAKEN: [&str; 14] = [
+const NOT_TAKEN: [&str; 13] = [
     "content-length",
     "content-encoding",
     "content-range",
@@ -58,7 +58,6 @@ const NOT_TAKEN: [&str; 14] = [
     "proxy-authenticate",
     "proxy-authentication-info",
     "proxy-authorization",
-    "set-cookie2",
 ];
 
 impl<'a> Merged<'a> {

@@ -70,7 +70,12 @@ impl Why {
     pub fn lasting(self) -> bool {
         !matches!(
             self,
-            Self::Method | Self::ClientNoStore | Self::Authorization | Self::Part | Self::Failure
+            Self::Method
+                | Self::Status
+                | Self::ClientNoStore
+                | Self::Authorization
+                | Self::Part
+                | Self::Failure
         )
     }
 

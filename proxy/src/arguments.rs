@@ -3,7 +3,10 @@
 //! Every flag is a shorter way to set a key of the configuration, and `--set` reaches all others, so that a flag and a
 //! file can never mean different things. Order: defaults, file, flags.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::Parser;
 use proxy::config::{
@@ -88,15 +91,7 @@ impl Arguments {
             };
             set(&format!("--set {}", path.trim()), path.trim(), value.trim().to_owned())?;
         }
-        let config: ProxyConfig = document.read()?;
-        let problems = config.problems();
-        let placed = problems
-            .iter()
-            .map(|problem| {
-                document.problem(&problem.path, format!("`{}` {}", problem.path, problem.message))
-            })
-            .collect();
-        Error::from_problems(placed)?;
-        Ok(config)
+        let folder = self.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        ProxyConfig::from_document(&document, folder)
     }
 }

@@ -60,6 +60,15 @@ pub trait Net: Clone + 'static {
 
     /// The addresses of `host`, in the resolver's order, at least one.
     fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
+
+    /// Computes what would keep the thread from everything else for long: on another thread where time is real; at once in a
+    /// simulated world, where nobody notices how long it takes. It is computed to its end even if nobody waits for it any more.
+    fn compute<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = io::Result<T>> {
+        async move { Ok(job()) }
+    }
 }
 
 /// How a listener is bound.

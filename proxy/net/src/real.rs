@@ -78,6 +78,13 @@ impl Net for Real {
         }
         Ok(addresses)
     }
+
+    async fn compute<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        tokio::task::spawn_blocking(job).await.map_err(io::Error::other)
+    }
 }
 
 impl Listener for TcpListener {

@@ -193,7 +193,10 @@ pub fn host_problem(host: &str) -> Option<String> {
         return said("must be a name alone; write it like \"example.org\"");
     }
     if bare_host(name.as_bytes()).len() != name.len() {
-        return said("must be a name alone, without a port and without a dot at its end");
+        let bare = String::from_utf8_lossy(bare_host(name.as_bytes())).into_owned();
+        return said(&format!(
+            "must be a name alone, without a port and without a dot at its end; write \"{bare}\""
+        ));
     }
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     if let Some(address) = address {

@@ -50,7 +50,7 @@ fn what_is_impossible_is_said_with_what_to_write() {
         (
             r#"{"request_header": {"set": {"Content-Length": "1"}}}"#,
             "request_header.set.Content-Length",
-            "`Content-Length` is the proxy's own to write: it says where a message ends or whom it is for",
+            "`Content-Length` is the proxy's own to write, since it says where a message ends or whom it is for; leave it out",
         ),
         (
             r#"{"request_header": {"remove": ["X-A", "X-Forwarded-For"]}}"#,
@@ -65,7 +65,7 @@ fn what_is_impossible_is_said_with_what_to_write() {
         (
             r#"{"response_header": {"set": {"X-A": "a\r\nX-B: b"}}}"#,
             "response_header.set.X-A",
-            "a value must not have control characters, and this has '\\r'",
+            "a value must not have control characters; leave '\\r' out",
         ),
         (
             r#"{"response_header": {"add": {"X A": "a"}}}"#,
@@ -80,7 +80,7 @@ fn what_is_impossible_is_said_with_what_to_write() {
         (
             r#"{"rewrite": {"prefix": "/a"}}"#,
             "rewrite.prefix",
-            "says what is replaced, and nothing says by what",
+            "says what is replaced, and nothing says by what; write `to = \"/\"` beside it",
         ),
         (
             r#"{"rewrite": {"prefix": "/a", "regex": "b", "to": "/c"}}"#,
@@ -123,7 +123,7 @@ fn what_is_impossible_is_said_with_what_to_write() {
         (
             r#"{"answer": {"header": {"Connection": "close"}}}"#,
             "answer.header.Connection",
-            "`Connection` is the proxy's own to write: it says where a message ends or whom it is for",
+            "`Connection` is the proxy's own to write, since it says where a message ends or whom it is for; leave it out",
         ),
         (
             r#"{"answer": {"body": "x", "file": "y"}}"#,

@@ -119,7 +119,7 @@ fn what_is_impossible_is_said_with_what_to_write() {
         (
             r#"{"host": ["a", "b:80"]}"#,
             "host[1]",
-            "`b:80` must be a name alone, without a port and without a dot at its end",
+            "`b:80` must be a name alone, without a port and without a dot at its end; write \"b\"",
         ),
         (
             r#"{"host": "a.*.org"}"#,

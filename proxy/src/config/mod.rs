@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use policy::{
     balance::BalanceConfig,
     compression::CompressionConfig,
+    filter::FilterConfig,
     health::HealthConfig,
     limit::QueueConfig,
     outlier::OutlierConfig,
@@ -24,7 +25,9 @@ use serde::{Deserialize, Serialize};
 mod access_log;
 pub mod document;
 mod endpoint;
+mod filters;
 mod forwarding;
+mod load;
 mod redirect;
 mod routes;
 
@@ -73,6 +76,9 @@ pub struct ProxyConfig {
     /// What it needs to send clients to the endpoints.
     #[serde(skip_serializing_if = "RedirectConfig::is_default")]
     pub redirect: RedirectConfig,
+    /// What is done to requests and answers on their way, one after the other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filter: Vec<FilterConfig>,
     /// How often clients may come, how much they and the endpoints may have under way, and who is refused first.
     #[serde(skip_serializing_if = "LimitingConfig::is_default")]
     pub limit: LimitingConfig,
@@ -106,6 +112,7 @@ impl Default for ProxyConfig {
             queue: QueueConfig::default(),
             forwarding: ForwardingConfig::default(),
             redirect: RedirectConfig::default(),
+            filter: Vec::new(),
             limit: LimitingConfig::default(),
             compression: CompressionConfig::default(),
             tracing: TracingConfig::default(),
@@ -249,6 +256,7 @@ impl ProxyConfig {
             problems.push(Problem::new(format!("{section}.{field}"), message));
         }
         self.problems_of_routes(&mut problems);
+        filters::problems(&self.filter, "filter", &mut problems);
         if self.mode == Mode::Redirect {
             self.redirect.problems(self.listen, &mut problems);
         }

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 
 use policy::{
-    balance::BalanceConfig, compression::CompressionConfig, health::HealthConfig,
-    limit::QueueConfig, outlier::OutlierConfig, rate::LimitingConfig, retry::RetryConfig,
-    route::Match,
+    balance::BalanceConfig, compression::CompressionConfig, filter::FilterConfig,
+    health::HealthConfig, limit::QueueConfig, outlier::OutlierConfig, rate::LimitingConfig,
+    retry::RetryConfig, route::Match,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointConfig, LimitConfig, Problem, ProxyConfig, TimeoutConfig};
+use super::{EndpointConfig, LimitConfig, Problem, ProxyConfig, TimeoutConfig, filters};
 
 /// Upstreams by their names, in the order of these.
 pub type Upstreams = BTreeMap<String, UpstreamConfig>;
@@ -62,6 +62,9 @@ pub struct RouteConfig {
     /// The upstream that they go to; the proxy's own endpoints where silent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
+    /// What is done to its requests and answers, after what the proxy's own filters do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filter: Vec<FilterConfig>,
     /// Limits of its own; the proxy's where silent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitingConfig>,
@@ -132,6 +135,7 @@ impl ProxyConfig {
         }
         for (index, route) in self.routes.iter().enumerate() {
             let path = format!("routes[{index}]");
+            filters::problems(&route.filter, &format!("{path}.filter"), problems);
             if let Some((field, message)) = route.matches.problem() {
                 problems.push(Problem::new(format!("{path}.match.{field}"), message));
             }

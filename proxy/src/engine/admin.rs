@@ -15,7 +15,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use net::{Clock, HyperTimer, Listener, Net, hyper_io};
-use policy::compression::Coding;
+use policy::{compression::Coding, filter::FILTERS};
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::spawn_local};
 
@@ -139,6 +139,7 @@ fn stats(view: &View) -> Value {
             "by_status": named(&["1xx", "2xx", "3xx", "4xx", "5xx"], &|stats| &stats.statuses),
             "by_method": named(&METHODS, &|stats| &stats.methods),
             "by_fault": named(&FAULTS, &|stats| &stats.faults),
+            "by_filter": named(&FILTERS.map(|filter| filter.name), &|stats| &stats.filtered),
             "by_side": named(&["downstream", "upstream", "ours"], &|stats| &stats.sides),
             "retries": view.sum(|stats| &stats.retries),
             "retries_refused": view.sum(|stats| &stats.retries_refused),

@@ -25,6 +25,11 @@ impl Commons {
         Self { seed: seed.child("commons"), limits: limit::limits(config, &[]) }
     }
 
+    /// What is hashed or drawn for the stages is so by this.
+    pub(super) fn seed(&self) -> Seed {
+        self.seed
+    }
+
     /// For another configuration.
     pub(super) fn renewed(&self, config: &ProxyConfig) -> Self {
         Self { seed: self.seed, limits: limit::limits(config, &self.limits) }

@@ -176,6 +176,12 @@ impl<'a, N: Net> Exchange<'a, N> {
         if self.setup.config.tracing.is_on() {
             self.name();
         }
+        let filters = self.service.stages.as_ref().and_then(|stages| stages.filters.as_ref());
+        if let Some(filters) = filters
+            && let Some(reply) = self.filter(filters).await?
+        {
+            return Box::pin(self.reply(&reply)).await;
+        }
         if let Some(stages) = &self.service.stages
             && let Some(reply) = self.admit(stages)?
         {

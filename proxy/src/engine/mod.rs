@@ -35,6 +35,7 @@ mod compress;
 mod connection;
 mod exchange;
 mod fault;
+mod filters;
 mod forward;
 mod heads;
 mod inquiry;
@@ -59,8 +60,8 @@ mod upstream;
 mod witness;
 mod worker;
 
-pub use commons::Commons;
 pub use access_log::Console;
+pub use commons::Commons;
 pub use fault::{Fault, Side};
 pub use inquiry::PROBES_AT_ONCE;
 pub use server::{Phase, Proxy, StartError, State, WorkerArguments, run_worker};

@@ -12,7 +12,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use policy::compression::Coding;
+use policy::{compression::Coding, filter::FILTERS};
 
 use super::{
     admin::View,
@@ -117,6 +117,10 @@ impl Figures {
         let values = codings
             .map(|coding| (coding.name(), view.sum(|stats| &stats.compressed[coding as usize])));
         let what = ("compressed_responses", "Responses compressed, by encoding", "encoding");
+        family(encoder, what, MetricType::Counter, values)?;
+        let filters = FILTERS.into_iter().enumerate();
+        let values = filters.map(|(i, info)| (info.name, view.sum(|stats| &stats.filtered[i])));
+        let what = ("filtered", "Requests that a filter answered", "filter");
         family(encoder, what, MetricType::Counter, values)?;
         let faults = FAULTS.into_iter().enumerate();
         let values = faults.map(|(i, name)| (name, view.sum(|stats| &stats.faults[i])));

@@ -215,7 +215,7 @@ impl<N: Net> Exchange<'_, N> {
     }
 
     /// Waits for `event`, but not longer than until `deadline`, and not for a client that has gone.
-    async fn wait<T>(
+    pub(super) async fn wait<T>(
         &mut self,
         mut event: Pin<&mut impl Future<Output = T>>,
         deadline: Instant,

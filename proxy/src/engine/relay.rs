@@ -119,9 +119,9 @@ impl Relay {
         self.most = u64::MAX;
     }
 
-    /// From here on it is an error when more than `most` bytes of content come.
+    /// From here on it is an error when more than `most` bytes of content come. Of several limits the least counts.
     pub(crate) fn limit(&mut self, most: u64) {
-        self.most = most;
+        self.most = self.most.min(most);
     }
 
     /// The sender has sent all of it.

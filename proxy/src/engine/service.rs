@@ -12,6 +12,7 @@ use policy::route::Table;
 
 use super::{
     commons::Commons,
+    filters::Filters,
     forward::{Peer, Signature},
     heads::RequestFields,
     limit::Limits,
@@ -32,6 +33,8 @@ pub(crate) struct Service<S> {
 /// What lies on the way of a request, in the order in which it meets it.
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
+    /// Filters.
+    pub(crate) filters: Option<Filters>,
     /// Limits of clients, and of the upstream.
     pub(crate) limits: Option<Arc<Limits>>,
     /// Compression of answers.
@@ -45,10 +48,12 @@ impl Stages {
         let compression = route.and_then(|route| route.compression.as_ref());
         let compression = compression.unwrap_or(&config.compression);
         let stages = Self {
+            filters: Filters::new(config.filters(number), commons.seed()),
             limits: commons.limits.get(number).cloned().flatten(),
             compression: compression.enabled.then(|| compression.clone()),
         };
-        let nothing = stages.limits.is_none() && stages.compression.is_none();
+        let nothing =
+            stages.filters.is_none() && stages.limits.is_none() && stages.compression.is_none();
         (!nothing).then(|| Box::new(stages))
     }
 }

@@ -23,6 +23,9 @@ impl<N: Net> Exchange<'_, N> {
 
     /// The head of the response is in the pad: what is to be different in it, and what is done to its body.
     pub(super) fn shape(&mut self, stages: &Stages) {
+        if let Some(filters) = &stages.filters {
+            self.filter_response(filters);
+        }
         if let Some(compression) = &stages.compression {
             self.compress(compression);
         }

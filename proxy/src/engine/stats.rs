@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http1::Method;
+use policy::filter::FILTERS;
 
 use super::fault::{Fault, Side};
 
@@ -101,6 +102,8 @@ pub struct WorkerStats {
     pub limited: Counter,
     /// Requests that were refused because the upstream was at its limit.
     pub shed: Counter,
+    /// Requests that a filter has answered, in the order of [`FILTERS`].
+    pub filtered: [Counter; FILTERS.len()],
     /// Responses that are being compressed.
     pub encoders: Counter,
     /// Responses that were compressed, in the order of [`Coding::ALL`](policy::compression::Coding::ALL).

@@ -181,6 +181,7 @@ fn both_formats_say_the_same() {
         ("responses", "class", &requests["by_status"]),
         ("requests_by_method", "method", &requests["by_method"]),
         ("faults", "fault", &requests["by_fault"]),
+        ("filtered", "filter", &requests["by_filter"]),
         ("compressed_responses", "encoding", &stats["compression"]["by_encoding"]),
     ] {
         for (name, value) in table.as_object().expect("a table") {

@@ -9,6 +9,7 @@ mod compression;
 mod curl;
 mod drain;
 mod errors;
+mod filters;
 mod forwarding;
 mod framing;
 mod health;

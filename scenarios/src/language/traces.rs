@@ -57,6 +57,10 @@ impl Files {
     /// Reads every file that `scenario` names and puts its values in their places.
     pub(super) fn fill(&mut self, scenario: &mut Scenario) -> Vec<Unusable> {
         let mut wrong = Vec::new();
+        for problem in scenario.proxy.read_files(&self.base) {
+            let why = format!("`{}` {}", problem.path, problem.message);
+            wrong.push(Unusable { path: format!("proxy.{}", problem.path), why });
+        }
         for (name, backend) in &mut scenario.backends {
             self.times(&format!("backends.{name}.service"), &mut backend.service, &mut wrong);
             self.sizes(&format!("backends.{name}.response"), &mut backend.response, &mut wrong);

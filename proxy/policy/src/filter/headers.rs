@@ -138,7 +138,7 @@ fn name_problem(name: &str, way: Way) -> Option<String> {
     let lower = name.to_ascii_lowercase();
     if OWN.contains(&&*lower) {
         return Some(format!(
-            "`{name}` is the proxy's own to write: it says where a message ends or whom it is for"
+            "`{name}` is the proxy's own to write, since it says where a message ends or whom it is for; leave it out"
         ));
     }
     if way == Way::There && FORWARDED.contains(&&*lower) {
@@ -150,7 +150,7 @@ fn name_problem(name: &str, way: Way) -> Option<String> {
 /// What is wrong with a field's value (RFC 9110, 5.5).
 pub(super) fn value_problem(value: &str) -> Option<String> {
     if let Some(bad) = value.chars().find(|c| c.is_control() && *c != '\t') {
-        return Some(format!("a value must not have control characters, and this has {bad:?}"));
+        return Some(format!("a value must not have control characters; leave {bad:?} out"));
     }
     (value.trim() != value).then(|| "a value has no blanks around it; leave them out".to_owned())
 }

@@ -211,9 +211,11 @@ impl Wanted<'_> {
         let Some(to) = self.to else {
             let what = self.prefix.map(|_| "prefix").or(self.regex.map(|_| "regex"));
             return match what {
-                Some(key) => {
-                    Err((key, "says what is replaced, and nothing says by what".to_owned()))
-                }
+                Some(key) => Err((
+                    key,
+                    "says what is replaced, and nothing says by what; write `to = \"/\"` beside it"
+                        .to_owned(),
+                )),
                 None => Ok(None),
             };
         };

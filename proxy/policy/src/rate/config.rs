@@ -34,10 +34,11 @@ pub struct LimitingConfig {
     pub ipv6_prefix: u8,
     /// Whose answers tell the client where it stands, in the fields `RateLimit` and `RateLimit-Policy`.
     pub tell: Tell,
-    /// A Redis through which proxies share their `rate` limits. Each has its own by default.
+    /// A Redis through which proxies share their `rate` limits, those of routes as well; each decision costs a round trip to it. Each proxy
+    /// has its own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisConfig>,
-    /// What holds while the Redis does not answer.
+    /// What holds while the Redis does not answer; what the proxy's own section says counts for routes as well.
     pub on_failure: OnFailure,
 }
 
@@ -236,14 +237,8 @@ impl LimitingConfig {
         if !(1..=128).contains(&self.ipv6_prefix) {
             bad("ipv6_prefix", "must be 1 to 128");
         }
-        if let Some(redis) = &self.redis {
-            if self.rate.is_empty() {
-                bad(
-                    "redis",
-                    "shares rate limits, and there are none; write `rate = [{ by = \"address\", requests = 100 }]`",
-                );
-            }
-            problems.extend(redis.problem().map(|(field, what)| (format!("redis.{field}"), what)));
+        if let Some((field, what)) = self.redis.as_ref().and_then(RedisConfig::problem) {
+            problems.push((format!("redis.{field}"), what));
         }
         problems
     }
@@ -412,10 +407,7 @@ mod tests {
         );
         assert_eq!(
             problems(r#"{ "redis": { "prefix": "{a}" } }"#),
-            [
-                "redis shares rate limits, and there are none; write `rate = [{ by = \"address\", requests = 100 }]`",
-                "redis.prefix must be at most 256 bytes without braces",
-            ]
+            ["redis.prefix must be at most 256 bytes without braces"]
         );
         let nine = LimitingConfig {
             rate: vec![RateConfig { requests: 1, ..RateConfig::default() }; 9],

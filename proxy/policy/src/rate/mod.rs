@@ -23,6 +23,7 @@ mod config;
 mod gcra;
 mod overload;
 mod rates;
+pub mod shared;
 mod table;
 
 pub use adaptive::{Adaptive, AdaptiveConfig, Algorithm, Ended};

@@ -140,6 +140,45 @@ impl Rates {
         agreed
     }
 
+    /// The limits that are for the request: each by its name, with whom it counts, and how much it allows.
+    pub fn of<'a>(
+        &'a self,
+        who: &'a Identities,
+    ) -> impl Iterator<Item = (&'a str, Identity, &'a Quota)> {
+        let both = self.limits.iter().zip(who);
+        both.filter_map(|(limit, who)| Some((&*limit.name, (*who)?, &limit.quota)))
+    }
+
+    /// What it means that somebody else ([`shared`](super::shared)) has decided: whether a limit refuses, and how many nanoseconds the
+    /// theoretical arrival times lie ahead, in the order of [`of`](Self::of). They are remembered: should nobody answer the next time, the count
+    /// goes on from here.
+    pub fn decided(
+        &self,
+        who: &Identities,
+        refused: bool,
+        ahead: impl IntoIterator<Item = u64>,
+        now: Instant,
+    ) -> Judgement {
+        let mut judgement = Judgement::default();
+        let mut ahead = ahead.into_iter();
+        for (at, limit) in self.limits.iter().enumerate() {
+            let Some(who) = who[at] else { continue };
+            let ahead = ahead.next().unwrap_or(0);
+            limit.known.shard(who).put(who, now.as_nanos().saturating_add(ahead));
+            let early = limit.quota.ask(ahead, Instant::START).err();
+            match early.filter(|_| refused) {
+                Some(early) => judgement.note(at, early),
+                None => {
+                    judgement.standings[at] = Some(limit.quota.standing(ahead, Instant::START));
+                }
+            }
+        }
+        if let Some(limit) = judgement.refused_by {
+            self.limits[limit].refused.fetch_add(1, Relaxed);
+        }
+        judgement
+    }
+
     /// The answer to a request that one of the limits refuses.
     pub fn reply(&self, judgement: &Judgement) -> Option<Reply> {
         let at = judgement.refused_by?;

@@ -5,6 +5,7 @@
 //! names it, and the engine reads none.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read as _},
     path::Path,
@@ -40,6 +41,25 @@ impl ProxyConfig {
             }
         }
         problems
+    }
+
+    /// Takes over the contents of files that `other` has read: a change of a configuration names the same ones mostly, and they are read once.
+    pub fn share_files(&mut self, other: &Self) {
+        let mut other = other.filter_configs().cloned().collect::<Vec<_>>();
+        let files = other.iter_mut().flat_map(FilterConfig::files);
+        let known: BTreeMap<String, Option<Contents>> =
+            files.map(|(_, file)| (file.path.clone(), file.contents.clone())).collect();
+        let routes = self.routes.iter_mut().flat_map(|route| &mut route.filter);
+        for (_, file) in self.filter.iter_mut().chain(routes).flat_map(FilterConfig::files) {
+            if let (None, Some(contents)) = (&file.contents, known.get(&file.path)) {
+                file.contents.clone_from(contents);
+            }
+        }
+    }
+
+    /// Every filter, wherever it stands.
+    fn filter_configs(&self) -> impl Iterator<Item = &FilterConfig> {
+        self.filter.iter().chain(self.routes.iter().flat_map(|route| &route.filter))
     }
 
     /// The filters of the service of this number, in their order: the proxy's own, then those of the route.

@@ -51,11 +51,13 @@ impl<N: Net> Exchange<'_, N> {
     /// What the filters of the service answer in the endpoint's place, if they do.
     pub(super) async fn filter(&mut self, filters: &Filters) -> Result<Option<Reply>, Fault> {
         let mut passage = Passage::default();
-        match self.pass(filters, &mut passage) {
-            Outcome::Pass => Ok(None),
-            Outcome::Answer(reply, _) => Ok(Some(reply)),
-            Outcome::Check(_) => Box::pin(self.check(filters, passage)).await,
-        }
+        // Nothing of what they say is held while something is waited for: this is part of every request's task.
+        let checked = match self.pass(filters, &mut passage) {
+            Outcome::Pass => return Ok(None),
+            Outcome::Answer(reply, _) => return Ok(Some(reply)),
+            Outcome::Check(_) => Box::pin(self.check(filters, passage)),
+        };
+        checked.await
     }
 
     /// Asks the filters from where the request is; what they say is counted, and holds for its body.

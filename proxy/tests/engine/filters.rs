@@ -251,6 +251,10 @@ fn files_are_read_with_the_configuration() {
     assert_eq!(config.read_files(Path::new("/nowhere")).len(), 1);
     assert_eq!(config.read_files(folder.path()), []);
     assert_eq!(config.problems(), []);
+    // A change of it need not read them again.
+    let mut changed: proxy::config::ProxyConfig = document.read().expect("a configuration");
+    changed.share_files(&config);
+    assert_eq!(changed, config);
     config.listen = crate::support::ANY;
     config.workers = Some(1);
     let rig = Rig::start(config);

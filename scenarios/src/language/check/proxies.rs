@@ -123,13 +123,14 @@ impl Check<'_> {
             self.problems.push(problem);
             return None;
         }
-        let changed = match current.read_at::<ProxyConfig>(&proxy) {
+        let mut changed = match current.read_at::<ProxyConfig>(&proxy) {
             Ok(changed) => changed,
             Err(error) => {
                 self.problems.extend(error.into_problems());
                 return None;
             }
         };
+        changed.share_files(&scenario.proxy);
         let at_start = scenario.proxy.problems();
         let problems = changed.problems();
         for problem in problems.iter().filter(|problem| !at_start.contains(problem)) {

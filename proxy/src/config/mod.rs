@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 
 use policy::{
+    analytics::AnalyticsConfig,
     balance::BalanceConfig,
     compression::CompressionConfig,
     filter::FilterConfig,
@@ -88,6 +89,9 @@ pub struct ProxyConfig {
     /// What requests are called: request ids and traces.
     #[serde(skip_serializing_if = "TracingConfig::is_default")]
     pub tracing: TracingConfig,
+    /// Top lists and the last day, on the admin listener under `/analytics`.
+    #[serde(skip_serializing_if = "AnalyticsConfig::is_default")]
+    pub analytics: AnalyticsConfig,
     /// The access log.
     pub access_log: AccessLog,
     /// The admin listener: figures, metrics and health of the proxy itself.
@@ -116,6 +120,7 @@ impl Default for ProxyConfig {
             limit: LimitingConfig::default(),
             compression: CompressionConfig::default(),
             tracing: TracingConfig::default(),
+            analytics: AnalyticsConfig::default(),
             access_log: AccessLog::default(),
             admin: AdminConfig::default(),
         }
@@ -252,7 +257,8 @@ impl ProxyConfig {
         }
         let tracing = self.tracing.problem().map(|problem| ("tracing", problem));
         let access_log = self.access_log.problem().map(|problem| ("access_log", problem));
-        for (section, (field, message)) in tracing.into_iter().chain(access_log) {
+        let analytics = self.analytics.problem().map(|problem| ("analytics", problem));
+        for (section, (field, message)) in tracing.into_iter().chain(access_log).chain(analytics) {
             problems.push(Problem::new(format!("{section}.{field}"), message));
         }
         self.problems_of_routes(&mut problems);

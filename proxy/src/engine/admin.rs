@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, task::spawn_local};
 
 use super::{
-    limit, prometheus,
+    analytics, limit, prometheus,
     server::{Phase, State},
     stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats},
     worker::Shared,
@@ -64,8 +64,8 @@ pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, view: View) {
         let timer = HyperTimer(*net.clock());
         spawn_local(async move {
             let service = service_fn(move |request| {
-                let response = answer(&view, &request);
-                async move { Ok::<_, Infallible>(response) }
+                let view = view.clone();
+                async move { Ok::<_, Infallible>(answer(&view, &request).await) }
             });
             // What goes wrong on an admin connection concerns its client alone.
             let _ = http1::Builder::new()
@@ -77,7 +77,7 @@ pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, view: View) {
     }
 }
 
-fn answer(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET and HEAD\n".into());
     }
@@ -91,6 +91,7 @@ fn answer(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             reply(StatusCode::OK, kind, text)
         }
+        "/analytics" => analysed(view, request).await,
         "/healthz" => match view.state.borrow().phase {
             Phase::Serving => reply(StatusCode::OK, "text/plain", "serving\n".into()),
             Phase::Draining => {
@@ -100,9 +101,27 @@ fn answer(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         _ => reply(
             StatusCode::NOT_FOUND,
             "text/plain",
-            "here are /proxy-stats, /metrics and /healthz\n".into(),
+            "here are /proxy-stats, /metrics, /analytics and /healthz\n".into(),
         ),
     }
+}
+
+/// Top lists and the last day: a page for who asks for one, JSON for all others. `?route=NAME` picks the minutes of one route.
+async fn analysed(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if !view.state.borrow().config.analytics.enabled {
+        let text = "there are none; set `analytics.enabled = true`\n".into();
+        return reply(StatusCode::NOT_FOUND, "text/plain", text);
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let route = query.split('&').find_map(|part| part.strip_prefix("route="));
+    let (summary, workers) = analytics::summary(view, route).await;
+    let accept = request.headers().get(header::ACCEPT).map_or(&b""[..], |value| value.as_bytes());
+    if accept.windows(9).any(|part| part == b"text/html") {
+        let page = analytics::page(&summary, workers);
+        return reply(StatusCode::OK, "text/html; charset=utf-8", page);
+    }
+    let text = format!("{:#}\n", analytics::json(&summary, workers));
+    reply(StatusCode::OK, "application/json", text)
 }
 
 fn reply(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {

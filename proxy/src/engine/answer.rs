@@ -39,6 +39,9 @@ impl<N: Net> Exchange<'_, N> {
         stats.bytes_sent.add(self.pad.download.sent());
         let nanos = policy::time::nanos(spent);
         stats.count(self.pad.request.method(), status, fault.as_ref(), nanos);
+        if self.setup.config.analytics.enabled {
+            self.analyse(status, fault.as_ref(), ended);
+        }
         if let Some(log) = &self.setup.log {
             self.log(log, status, fault.as_ref(), ended);
         }

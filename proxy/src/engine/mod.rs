@@ -23,11 +23,12 @@
 //! | `fault` | what can go wrong, and whose it is |
 //! | `redis` | a store elsewhere that several proxies share |
 //! | `worker`, `commons` | what a worker has of its own, and what all share |
-//! | `stats`, `access_log`, `admin` | what is counted, said and shown |
+//! | `stats`, `analytics`, `access_log`, `admin` | what is counted, said and shown |
 //! | `witness` | what a simulated world is told meanwhile |
 
 mod access_log;
 mod admin;
+mod analytics;
 mod answer;
 mod channel;
 mod commons;

@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     access_log::{Console, Log, Sink},
-    admin,
+    admin, analytics,
     commons::Commons,
     connection, inquiry, probe,
     redirect::Redirector,
@@ -157,6 +157,8 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
     let accepting = spawn_local(accept(Rc::clone(&worker), listener));
     let sweeping = spawn_local(sweep(Rc::clone(&worker)));
     let keep = || spawn_local(sessions::keep(Rc::clone(&worker), index));
+    let answer = || spawn_local(analytics::answer(Rc::clone(&worker)));
+    let mut answering = first.config.analytics.enabled.then(answer);
     let mut keeping = worker.setup().redirector.is_some().then(keep);
     watch_endpoints(&worker, &first, seed);
     let mut probing = probe_load(&worker);
@@ -169,6 +171,9 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
         if keeping.is_none() && worker.setup().redirector.is_some() {
             keeping = Some(keep());
         }
+        if answering.is_none() && next.config.analytics.enabled {
+            answering = Some(answer());
+        }
         watch_endpoints(&worker, &next, seed);
         for former in std::mem::replace(&mut probing, probe_load(&worker)) {
             former.abort();
@@ -177,6 +182,9 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
     accepting.abort();
     drain(&worker).await;
     sweeping.abort();
+    if let Some(answering) = answering {
+        answering.abort();
+    }
     for probing in probing {
         probing.abort();
     }

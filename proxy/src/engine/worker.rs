@@ -18,11 +18,15 @@ use std::{
 
 use http1::{Limits, RequestHead, ResponseHead};
 use net::{Clock, Net};
-use policy::{Instant, Rng, Seed, message::Edits, trace::Names};
+use policy::{
+    Instant, Rng, Seed,
+    analytics::{Analytics, AnalyticsConfig},
+    message::Edits, trace::Names};
 use tokio::sync::Notify;
 
 use super::{
     access_log::{Log, Stamps},
+    analytics::Inbox,
     channel::{Buffers, SCRATCH},
     commons::Commons,
     forward::Signature,
@@ -47,6 +51,8 @@ pub struct Shared {
     pub started: Instant,
     /// Where each worker gets reports of sessions.
     pub(crate) post: Vec<Post>,
+    /// Where each worker is asked for its analytics.
+    pub(crate) inboxes: Vec<Inbox>,
     /// Client connections that are open, over all workers.
     pub(crate) connections: AtomicU32,
     /// Rung when there may be room for another client connection. Listeners of several workers may wait for it, and
@@ -60,6 +66,7 @@ impl Shared {
         Self {
             stats: (0..workers).map(|_| Arc::default()).collect(),
             post: (0..workers).map(|_| Post::default()).collect(),
+            inboxes: (0..workers).map(|_| Inbox::default()).collect(),
             started,
             connections: AtomicU32::new(0),
             connection_room: Notify::new(),
@@ -156,6 +163,8 @@ pub(crate) struct Worker<N: Net> {
     /// What ids are drawn from, and which requests are logged.
     pub(crate) naming: RefCell<Rng>,
     pub(crate) sampling: RefCell<Rng>,
+    /// What it knows of the requests that have ended, if it is to know.
+    pub(crate) analytics: RefCell<Option<Box<Analytics>>>,
     setup: RefCell<Rc<Setup<N::Stream>>>,
     #[expect(clippy::vec_box, reason = "a pad moves as a pointer between the store and a request")]
     pads: RefCell<Vec<Box<Pad>>>,
@@ -175,6 +184,7 @@ impl<N: Net> Worker<N> {
         Self {
             naming: RefCell::new(seed.stream("names")),
             sampling: RefCell::new(seed.stream("access log")),
+            analytics: RefCell::new(renewed(None, &setup.config.analytics)),
             clock: *net.clock(),
             net,
             stats: Arc::clone(&shared.stats[index]),
@@ -198,6 +208,8 @@ impl<N: Net> Worker<N> {
 
     /// Puts another configuration in force.
     pub(crate) fn replace(&self, setup: Setup<N::Stream>) {
+        let analytics = &mut *self.analytics.borrow_mut();
+        *analytics = renewed(analytics.take(), &setup.config.analytics);
         *self.setup.borrow_mut() = Rc::new(setup);
         self.shared.connection_room.notify_waiters();
     }
@@ -289,6 +301,12 @@ impl<N: Net> Worker<N> {
     pub(crate) fn open(&self) -> u64 {
         self.stats.connections_active.get()
     }
+}
+
+/// The analytics that a configuration wants: those that are there, if they are as it wants them.
+fn renewed(known: Option<Box<Analytics>>, config: &AnalyticsConfig) -> Option<Box<Analytics>> {
+    let known = known.filter(|known| known.fits(config));
+    known.or_else(|| config.enabled.then(|| Box::new(Analytics::new(config))))
 }
 
 /// An open client connection.

@@ -3,6 +3,7 @@
 //! One program, so that it is linked once; the files are the topics.
 
 mod admin;
+mod analytics;
 mod bodies;
 mod chaos;
 mod compression;

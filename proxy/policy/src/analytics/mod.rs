@@ -18,7 +18,7 @@ mod summary;
 
 pub use minutes::{Minutes, Sums};
 pub use sketch::{Estimate, Sketch};
-pub use summary::{MinuteLine, RouteLine, Summary, TopLine};
+pub use summary::{Figures, MinuteLine, RouteLine, Summary, TopLine};
 
 use crate::Instant;
 

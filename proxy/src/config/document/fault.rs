@@ -164,7 +164,9 @@ impl Fault {
         let mut help = Vec::new();
         let message = match kind {
             Kind::UnknownKey { key, known } => {
-                help.extend(suggestion(&key, "keys", &known));
+                help.push(
+                    suggestion(&key, "keys", &known).unwrap_or_else(|| "leave it out".to_owned()),
+                );
                 format!("unknown key `{key}` {}", table(&path.parent()))
             }
             Kind::UnknownVariant { name: variant, known } => {

@@ -48,6 +48,12 @@ fn which_answers_are_kept() {
         (103, &[], &[("Cache-Control", "max-age=60")], Some(Why::Status)),
         (200, &[], &[("Cache-Control", "max-age=60"), ("Vary", "a, *")], Some(Why::Vary)),
         (200, &[], &[("Cache-Control", "max-age=60"), ("Set-Cookie", "a=b")], Some(Why::SetCookie)),
+        (
+            200,
+            &[],
+            &[("Cache-Control", "max-age=60, no-cache=\"set-cookie\""), ("Set-Cookie", "a=b")],
+            None,
+        ),
         // Section 3.5.
         (
             200,

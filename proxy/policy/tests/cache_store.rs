@@ -357,4 +357,7 @@ fn only_what_could_be_for_all_is_collapsed() {
         let wanted = rules.read(&ask(method, "/a", fields));
         assert_eq!(rules.collapses(&wanted), *expected, "{method} {fields:?}");
     }
+    let off = caching::rules(|config| config.collapse.enabled = false);
+    let fields: Head<'_> = &[];
+    assert!(!off.collapses(&off.read(&ask("GET", "/a", &fields))));
 }

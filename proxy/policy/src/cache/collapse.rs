@@ -148,7 +148,8 @@ impl Rules {
 
     /// Whether a request may lead others or wait for them: its answer could be one for all.
     pub fn collapses(&self, wanted: &Wanted) -> bool {
-        wanted.method == Method::Get
+        self.collapse
+            && wanted.method == Method::Get
             && !wanted.range
             && !wanted.authorization
             && !wanted.demands.no_store

@@ -1,8 +1,8 @@
 //! What a cache can be told.
 //!
 //! The defaults are those of RFC 9111 and no more: what the answers themselves allow is stored, and nothing else. Where a key
-//! here says otherwise than an answer's own fields, its doc says so. A route may have a section of its own; `size` and `tags` are then the
-//! proxy's all the same, since there is one store.
+//! here says otherwise than an answer's own fields, its doc says so. A route may have a section of its own; `size`, `variants` and the times of
+//! `collapse` are the proxy's all the same, since there is one store.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -156,7 +156,8 @@ pub struct BypassConfig {
     pub headers: Vec<String>,
 }
 
-/// Answers that set cookies. RFC 9111 (section 7.3) leaves it open; an answer that makes a session for one client must not make it for all.
+/// Answers that set cookies. RFC 9111 (section 7.3) leaves it open; an answer that makes a session for one client must not make it for all. One that
+/// says `no-cache="Set-Cookie"` is kept without its cookies in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SetCookie {

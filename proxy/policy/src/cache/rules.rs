@@ -18,6 +18,7 @@ use crate::{message::Asked, rng::Seed};
 pub struct Rules {
     pub(super) client_directives: bool,
     pub(super) ranges: bool,
+    pub(super) collapse: bool,
     pub(super) object: u64,
     pub(super) default_ttl: Option<Duration>,
     pub(super) ttl: Option<Duration>,
@@ -50,6 +51,7 @@ impl Rules {
         Self {
             client_directives: config.client_directives,
             ranges: config.ranges,
+            collapse: config.collapse.enabled,
             object: config.object.0,
             default_ttl: config.default_ttl.map(|span| span.0),
             ttl: config.ttl.map(|span| span.0),

@@ -200,7 +200,10 @@ impl Rules {
         if facts.vary_any {
             return Err(Why::Vary);
         }
-        if facts.set_cookie && self.set_cookie == SetCookie::Refuse {
+        // Whose answer says that its cookies are not for others has seen to it.
+        let named =
+            || directives.fields.iter().any(|name| name.eq_ignore_ascii_case(b"set-cookie"));
+        if facts.set_cookie && self.set_cookie == SetCookie::Refuse && !named() {
             return Err(Why::SetCookie);
         }
         let part = self.part(status, &facts)?;

@@ -128,6 +128,15 @@ impl Edits {
         self.apply(Edit::Add(name.into(), value.into()));
     }
 
+    /// The same with all of these.
+    pub fn append(&mut self, others: Self) {
+        let Self { target, list } = others;
+        for edit in list {
+            self.apply(edit);
+        }
+        self.target = target.or_else(|| self.target.take());
+    }
+
     /// The same for a change that is there already.
     pub fn apply(&mut self, edit: Edit) {
         if let Edit::Remove(name) | Edit::Set(name, _) = &edit {

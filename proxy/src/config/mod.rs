@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use policy::{
     analytics::AnalyticsConfig,
     balance::BalanceConfig,
+    cache::CacheConfig,
     compression::CompressionConfig,
     filter::FilterConfig,
     health::HealthConfig,
@@ -80,6 +81,9 @@ pub struct ProxyConfig {
     /// What is done to requests and answers on their way, one after the other.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filter: Vec<FilterConfig>,
+    /// Answers that are kept and given to others who ask for the same.
+    #[serde(skip_serializing_if = "CacheConfig::is_default")]
+    pub cache: CacheConfig,
     /// How often clients may come, how much they and the endpoints may have under way, and who is refused first.
     #[serde(skip_serializing_if = "LimitingConfig::is_default")]
     pub limit: LimitingConfig,
@@ -117,6 +121,7 @@ impl Default for ProxyConfig {
             forwarding: ForwardingConfig::default(),
             redirect: RedirectConfig::default(),
             filter: Vec::new(),
+            cache: CacheConfig::default(),
             limit: LimitingConfig::default(),
             compression: CompressionConfig::default(),
             tracing: TracingConfig::default(),
@@ -249,8 +254,17 @@ impl ProxyConfig {
             problems.push(Problem::new("workers", "must be 1 to 1024"));
         }
         problems.extend(self.problems_of_upstream());
+        if let Some((field, message)) = self.cache.problem() {
+            problems.push(Problem::new(format!("cache.{field}"), message));
+        }
         for (field, message) in self.limit.problems() {
             problems.push(Problem::new(format!("limit.{field}"), message));
+        }
+        let routes = self.routes.iter().filter_map(|route| route.limit.as_ref());
+        let rates = routes.chain([&self.limit]).map(|limit| limit.rate.len()).sum::<usize>();
+        if self.limit.redis.is_some() && rates == 0 {
+            let message = "shares rate limits, and there are none; write `rate = [{ by = \"address\", requests = 100 }]` beside it";
+            problems.push(Problem::new("limit.redis", message));
         }
         if let Some((field, message)) = self.compression.problem() {
             problems.push(Problem::new(format!("compression.{field}"), message));

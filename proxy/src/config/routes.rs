@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use policy::{
-    balance::BalanceConfig, compression::CompressionConfig, filter::FilterConfig,
-    health::HealthConfig, limit::QueueConfig, outlier::OutlierConfig, rate::LimitingConfig,
-    retry::RetryConfig, route::Match,
+    balance::BalanceConfig, cache::CacheConfig, compression::CompressionConfig,
+    filter::FilterConfig, health::HealthConfig, limit::QueueConfig, outlier::OutlierConfig,
+    rate::LimitingConfig, retry::RetryConfig, route::Match,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,9 @@ pub struct RouteConfig {
     /// What is done to its requests and answers, after what the proxy's own filters do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filter: Vec<FilterConfig>,
+    /// Which of its answers are kept, and for how long; the proxy's own where silent. The memory for them is the proxy's `cache.size`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheConfig>,
     /// Limits of its own; the proxy's where silent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitingConfig>,
@@ -138,6 +141,13 @@ impl ProxyConfig {
             filters::problems(&route.filter, &format!("{path}.filter"), problems);
             if let Some((field, message)) = route.matches.problem() {
                 problems.push(Problem::new(format!("{path}.match.{field}"), message));
+            }
+            if let Some((field, message)) = route.cache.as_ref().and_then(CacheConfig::problem) {
+                problems.push(Problem::new(format!("{path}.cache.{field}"), message));
+            }
+            if route.cache.as_ref().is_some_and(|cache| cache.redis.is_some()) {
+                let message = "stands in `cache.redis`, for the proxy and all of its routes";
+                problems.push(Problem::new(format!("{path}.cache.redis"), message));
             }
             let limit = route.limit.iter().flat_map(LimitingConfig::problems);
             for (field, message) in limit {

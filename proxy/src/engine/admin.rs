@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, task::spawn_local};
 
 use super::{
-    analytics, limit, prometheus,
+    analytics, cache, limit, prometheus,
     server::{Phase, State},
     stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats},
     worker::Shared,
@@ -78,6 +78,9 @@ pub(crate) async fn serve<N: Net>(net: N, listener: N::Listener, view: View) {
 }
 
 async fn answer(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.uri().path() == "/cache/purge" {
+        return purge(view, request).await;
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET and HEAD\n".into());
     }
@@ -91,6 +94,10 @@ async fn answer(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             reply(StatusCode::OK, kind, text)
         }
+        "/cache" => {
+            let text = format!("{:#}\n", cache::Figures(view).json());
+            reply(StatusCode::OK, "application/json", text)
+        }
         "/analytics" => analysed(view, request).await,
         "/healthz" => match view.state.borrow().phase {
             Phase::Serving => reply(StatusCode::OK, "text/plain", "serving\n".into()),
@@ -101,7 +108,7 @@ async fn answer(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes
         _ => reply(
             StatusCode::NOT_FOUND,
             "text/plain",
-            "here are /proxy-stats, /metrics, /analytics and /healthz\n".into(),
+            "here are /proxy-stats, /metrics, /cache, /analytics and /healthz\n".into(),
         ),
     }
 }
@@ -122,6 +129,22 @@ async fn analysed(view: &View, request: &Request<Incoming>) -> Response<Full<Byt
     }
     let text = format!("{:#}\n", analytics::json(&summary, workers));
     reply(StatusCode::OK, "application/json", text)
+}
+
+/// Purges the cache. A page in somebody's browser must not: it says whose it is.
+async fn purge(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.method() != Method::POST {
+        return reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only POST\n".into());
+    }
+    if request.headers().contains_key(header::ORIGIN) {
+        return reply(StatusCode::FORBIDDEN, "text/plain", "not for pages of browsers\n".into());
+    }
+    let commons = Arc::clone(&view.state.borrow().commons);
+    let query = request.uri().query().unwrap_or_default();
+    match cache::purge(&commons, query, &view.clock).await {
+        Ok(done) => reply(StatusCode::OK, "application/json", format!("{done}\n")),
+        Err(problem) => reply(StatusCode::BAD_REQUEST, "text/plain", format!("{problem}\n")),
+    }
 }
 
 fn reply(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
@@ -187,6 +210,8 @@ fn stats(view: &View) -> Value {
             "reuses": view.sum(|stats| &stats.upstream_reuses),
             "waiting": view.state.borrow().upstream.waiting.waiting(),
         },
+        "cache": cache::Figures(view).json(),
+        "redis": view.state.borrow().commons.redis.json(),
         "limits": limit::Figures(&view.state.borrow().commons.limits).json(),
         "endpoints": endpoints(view),
     })

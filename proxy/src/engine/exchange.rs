@@ -14,6 +14,7 @@
 
 use std::{
     future::poll_fn,
+    ops::ControlFlow,
     rc::Rc,
     task::{Context, Poll},
 };
@@ -23,6 +24,7 @@ use net::Net;
 use policy::{Instant, endpoint::Outcome, retry::Idempotence};
 
 use super::{
+    cache::{Cache, Settled},
     connection::Client,
     fault::{Fault, Side},
     forward::{Persistence, ResponseWay},
@@ -32,6 +34,7 @@ use super::{
     relay::{Aside, Broken, Encoding},
     service::Service,
     sessions, tunnel,
+    upstream::Lease,
     witness::Fact,
     worker::{Pad, Setup, Worker},
 };
@@ -62,6 +65,7 @@ pub(crate) async fn exchange<N: Net>(
         _ => Encoding::Verbatim,
     };
     pad.upload.reset(framing, encoding);
+    pad.download.note_own(0);
     let idempotent = idempotence(pad.request.method()) == Idempotence::Idempotent;
     pad.replay.reset(if idempotent { setup.config.limits.replay.0 as usize } else { 0 });
     client.channel.equip(&worker.buffers);
@@ -103,6 +107,9 @@ pub(super) enum Sending {
     /// The endpoint takes no more; it may have answered nevertheless.
     Stuck,
 }
+
+/// An endpoint that has answered: the head of its response is in the pad.
+pub(super) type Reached<S> = (Connection<S>, Lease<S>);
 
 /// Over which connections a request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +194,19 @@ impl<'a, N: Net> Exchange<'a, N> {
         {
             return Box::pin(self.reply(&reply)).await;
         }
+        let limits = self.service.stages.as_ref().and_then(|stages| stages.limits.as_ref());
+        if let Some(limits) = limits
+            && let Some(redis) = limits.redis()
+            && let Some(reply) = Box::pin(self.limit_shared(limits, redis)).await
+        {
+            return Box::pin(self.reply(&reply)).await;
+        }
+        let cache = self.service.stages.as_ref().and_then(|stages| stages.cache.as_ref());
+        if let Some(cache) = cache
+            && let Some(after) = self.consult(cache).await?
+        {
+            return Ok(after);
+        }
         if self.service.upstream.config.limits.body.is_some() {
             self.limit_body()?;
         }
@@ -196,19 +216,16 @@ impl<'a, N: Net> Exchange<'a, N> {
         if let Some(redirector) = &setup.redirector {
             return Box::pin(self.redirect(redirector)).await;
         }
-        let reached = match self.enter() {
-            Ok(()) => self.reach().await,
-            Err(fault) => Err(fault),
+        let (mut connection, lease) = match &self.service.stages {
+            None => self.reach().await?,
+            // Boxed, so that the task of a connection is no larger for what few services have.
+            Some(_) => match Box::pin(self.ask(cache)).await? {
+                ControlFlow::Continue(reached) => reached,
+                ControlFlow::Break(after) => return Ok(after),
+            },
         };
-        self.leave(&reached);
-        let (mut connection, lease) = reached?;
         if self.pad.response.status() == 101 {
-            self.deliver_head(Encoding::Verbatim, Persistence::Keep);
-            self.worker.stats.upgrades.add(1);
-            let tunnel = tunnel::tunnel(self.worker, self.client, self.pad, &mut connection);
-            let ended = Box::pin(tunnel).await;
-            lease.finish(Outcome::Success, self.worker.clock.now());
-            return ended.map(|()| After::Close);
+            return Box::pin(self.upgrade(connection, lease)).await;
         }
         if let Some(stages) = &self.service.stages {
             self.shape(stages);
@@ -224,6 +241,42 @@ impl<'a, N: Net> Exchange<'a, N> {
             self.service.upstream.pool.give(connection, now, &self.worker.buffers);
         }
         after
+    }
+
+    /// The endpoint changes to another protocol, as the client has asked. It takes what it needs with it: what `serve` held until two different ends
+    /// would have a place of its own in the task of each connection.
+    async fn upgrade(
+        &mut self,
+        mut connection: Connection<N::Stream>,
+        lease: Lease<N::Stream>,
+    ) -> Result<After, Fault> {
+        self.deliver_head(Encoding::Verbatim, Persistence::Keep);
+        self.worker.stats.upgrades.add(1);
+        let ended = tunnel::tunnel(self.worker, self.client, self.pad, &mut connection).await;
+        lease.finish(Outcome::Success, self.worker.clock.now());
+        ended.map(|()| After::Close)
+    }
+
+    /// Asks the endpoints, within the upstream's limit; their answer, or what the client has got instead of it.
+    async fn ask(
+        &mut self,
+        cache: Option<&Cache>,
+    ) -> Result<ControlFlow<After, Reached<N::Stream>>, Fault> {
+        loop {
+            let reached = match self.enter() {
+                Ok(()) => self.reach().await,
+                Err(fault) => Err(fault),
+            };
+            self.leave(&reached);
+            let Some(cache) = cache else { return reached.map(ControlFlow::Continue) };
+            match self.settle(cache, reached)? {
+                Settled::Deliver(reached) => return Ok(ControlFlow::Continue(reached)),
+                Settled::Serve(stored) => {
+                    return self.serve_stored(&stored).await.map(ControlFlow::Break);
+                }
+                Settled::Again => {}
+            }
+        }
     }
 
     /// Gives the request its names, for whoever is behind us and for the log.
@@ -349,7 +402,7 @@ impl<'a, N: Net> Exchange<'a, N> {
     }
 
     /// Whether the connection can serve another request.
-    fn is_reusable(&self, connection: &Connection<N::Stream>) -> bool {
+    pub(super) fn is_reusable(&self, connection: &Connection<N::Stream>) -> bool {
         self.sending == Sending::Done
             && self.pad.response.keep_alive()
             && self.pad.response.framing(self.pad.request.method()) != Framing::UntilClose

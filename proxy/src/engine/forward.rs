@@ -55,7 +55,7 @@ impl Signature {
     }
 
     /// Says that a message of this version came through us (RFC 9110, section 7.6.3).
-    fn via(&self, received: Version) -> &[u8] {
+    pub(crate) fn via(&self, received: Version) -> &[u8] {
         match received {
             Version::Http11 => &self.via[0],
             Version::Http10 => &self.via[1],

@@ -10,6 +10,7 @@
 //! | `service` | what its route leads to: an upstream, and the stages on the way there |
 //! | `limit` | how often clients may come, and how much an upstream may have under way |
 //! | `stages` | where these meet a request: filters, limits, cache, compression |
+//! | `cache` | what is answered from memory, and what is kept of answers |
 //! | `reach` | its middle: an endpoint that answers, and retries |
 //! | `answer` | its end: our own answers, the count and the log |
 //! | `upstream`, `pool` | which endpoint, and over which connection |
@@ -30,6 +31,7 @@ mod access_log;
 mod admin;
 mod analytics;
 mod answer;
+mod cache;
 mod channel;
 mod commons;
 mod compress;

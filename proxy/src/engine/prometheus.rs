@@ -17,7 +17,7 @@ use policy::{compression::Coding, filter::FILTERS};
 use super::{
     admin::View,
     limit,
-    stats::{Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats},
+    stats::{CacheStats, Counter, FAULTS, LATENCY_BUCKETS, METHODS, WorkerStats},
 };
 
 /// All figures as OpenMetrics text.
@@ -67,6 +67,8 @@ impl Collector for Figures {
         gauge(&mut encoder, "encoders_active", "Responses being compressed", encoders)?;
         let uptime = view.clock.now().since(view.shared.started).as_secs();
         gauge(&mut encoder, "uptime_seconds", "Time since the proxy started", uptime)?;
+        self.cache(&mut encoder)?;
+        self.redis(&mut encoder)?;
         self.limits(&mut encoder)?;
         self.families(&mut encoder)?;
         self.endpoints(&mut encoder)?;
@@ -126,6 +128,48 @@ impl Figures {
         let values = faults.map(|(i, name)| (name, view.sum(|stats| &stats.faults[i])));
         let what = ("faults", "Requests that ended with a fault", "fault");
         family(encoder, what, MetricType::Counter, values)
+    }
+
+    /// Nothing without a cache.
+    fn cache(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let view = &self.0;
+        let commons = std::sync::Arc::clone(&view.state.borrow().commons);
+        let Some(shards) = commons.shards() else { return Ok(()) };
+        let content = shards.content();
+        let names = CacheStats::default().outcomes().map(|(name, _)| name).into_iter().enumerate();
+        let values = names.map(|(i, name)| (name, view.sum(|stats| stats.cache.outcomes()[i].1)));
+        let what = ("cache_requests", "Requests by what the cache did for them", "outcome");
+        family(encoder, what, MetricType::Counter, values)?;
+        let sum = |of: fn(&CacheStats) -> &Counter| view.sum(|stats| of(&stats.cache));
+        let counters = [
+            ("cache_collapsed", "Requests that waited for another", sum(|cache| &cache.collapsed)),
+            ("cache_stored", "Responses that were stored", sum(|cache| &cache.stored)),
+            ("cache_refreshes", "Requests of the cache's own", sum(|cache| &cache.refreshes)),
+            ("cache_served_bytes", "Bytes of bodies from the cache", sum(|cache| &cache.bytes)),
+            ("cache_evictions", "Responses that made room for others", content.evictions),
+        ];
+        for (name, help, value) in counters {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(metric)?;
+        }
+        gauge(encoder, "cache_objects", "Responses in the cache", content.objects)?;
+        gauge(encoder, "cache_bytes", "Memory that they take", content.bytes)
+    }
+
+    /// Nothing without a Redis.
+    fn redis(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let commons = std::sync::Arc::clone(&self.0.state.borrow().commons);
+        let held = &commons.redis;
+        if held.all().is_empty() {
+            return Ok(());
+        }
+        let what = ("redis_calls", "Calls to Redis by what came of them", "outcome");
+        family(encoder, what, MetricType::Counter, held.calls().into_iter())?;
+        let available = held.all().iter().all(|redis| redis.is_available());
+        gauge(encoder, "redis_available", "1 while Redis answers", u64::from(available))?;
+        let Some(tier) = &held.tier else { return Ok(()) };
+        let what = ("cache_second_tier", "Lookups and objects of the second tier", "outcome");
+        family(encoder, what, MetricType::Counter, tier.figures().all().into_iter())
     }
 
     /// Nothing without limits.

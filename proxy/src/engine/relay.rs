@@ -139,6 +139,11 @@ impl Relay {
         self.sent
     }
 
+    /// No body comes, and one of our own with so many bytes goes.
+    pub(crate) fn note_own(&mut self, sent: u64) {
+        (self.bytes, self.sent) = (0, sent);
+    }
+
     /// Writes again to a new receiver what an earlier one was sent already.
     pub(crate) fn replay<S: Stream>(
         &mut self,
@@ -228,7 +233,8 @@ impl Relay {
             if from.ahead().is_empty() {
                 let count = ready!(from.poll_read(cx, scratch)).map_err(|_| Broken::Sender)?;
                 if count == 0 {
-                    return Poll::Ready(Err(Broken::Sender));
+                    self.decoder.eof().map_err(|_| Broken::Sender)?;
+                    continue;
                 }
                 from.stash(&scratch[..count]);
             }

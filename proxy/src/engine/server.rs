@@ -29,6 +29,7 @@ use super::{
     commons::Commons,
     connection, inquiry, probe,
     redirect::Redirector,
+    redis::Outside,
     sessions,
     upstream::{Upstream, UpstreamShared},
     witness::{Watched, Witness},
@@ -65,11 +66,16 @@ pub enum Phase {
 impl State {
     /// `config` in force, in a proxy of this seed.
     pub fn new(config: ProxyConfig, seed: Seed) -> Self {
+        Self::with(config, seed, Outside::Real)
+    }
+
+    /// The same where what is outside of the network may be simulated, too.
+    pub fn with(config: ProxyConfig, seed: Seed, outside: Outside) -> Self {
         let upstream = Arc::new(UpstreamShared::new(&config, None));
         let named = config.upstreams.values();
         let named = named.map(|own| UpstreamShared::new(&config.of_upstream(own), None));
         let named = named.map(Arc::new).collect();
-        let commons = Arc::new(Commons::new(&config, seed));
+        let commons = Arc::new(Commons::new(&config, seed, outside));
         Self {
             config: Arc::new(config),
             upstream,
@@ -92,7 +98,7 @@ impl State {
             Arc::new(UpstreamShared::new(&config.of_upstream(own), before))
         });
         let named = named.collect();
-        let commons = Arc::new(self.commons.renewed(&config));
+        let commons = Arc::new(self.commons.renewed(&self.config, &config));
         Self {
             config: Arc::new(config),
             upstream,

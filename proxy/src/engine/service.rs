@@ -11,6 +11,7 @@ use policy::compression::CompressionConfig;
 use policy::route::Table;
 
 use super::{
+    cache::Cache,
     commons::Commons,
     filters::Filters,
     forward::{Peer, Signature},
@@ -37,6 +38,8 @@ pub(crate) struct Stages {
     pub(crate) filters: Option<Filters>,
     /// Limits of clients, and of the upstream.
     pub(crate) limits: Option<Arc<Limits>>,
+    /// The cache.
+    pub(crate) cache: Option<Cache>,
     /// Compression of answers.
     pub(crate) compression: Option<CompressionConfig>,
 }
@@ -50,10 +53,13 @@ impl Stages {
         let stages = Self {
             filters: Filters::new(config.filters(number), commons.seed()),
             limits: commons.limits.get(number).cloned().flatten(),
+            cache: commons.caches.get(number).cloned().flatten(),
             compression: compression.enabled.then(|| compression.clone()),
         };
-        let nothing =
-            stages.filters.is_none() && stages.limits.is_none() && stages.compression.is_none();
+        let nothing = stages.filters.is_none()
+            && stages.limits.is_none()
+            && stages.cache.is_none()
+            && stages.compression.is_none();
         (!nothing).then(|| Box::new(stages))
     }
 }

@@ -4,13 +4,15 @@
 //! piece goes to the client as it is; one that transforms says so, and what it has made goes instead. Where the
 //! endpoint pauses, what is held back is let go ([`Shape::pause`]), so that a stream stays a stream.
 
-use super::compress::Encoder;
+use super::{cache::Recorder, compress::Encoder};
 
 /// What happens to one body. A response without one has none, and costs a look at an empty place.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
     /// What is to be sent in place of what came.
     pub(super) made: Vec<u8>,
+    /// Stores it as it came, if it is stored.
+    pub(super) record: Option<Recorder>,
     /// Compresses it, if it is compressed.
     pub(super) encoder: Option<Encoder>,
     /// Something has gone wrong: what is made is not the whole.
@@ -25,6 +27,9 @@ impl Shape {
 
     /// Content passes.
     pub(super) fn content(&mut self, content: &[u8]) {
+        if let Some(record) = &mut self.record {
+            record.content(content);
+        }
         if let Some(encoder) = &mut self.encoder {
             self.broken |= encoder.content(content, &mut self.made).is_err();
         }
@@ -39,6 +44,9 @@ impl Shape {
 
     /// The body is complete.
     pub(super) fn finish(&mut self) {
+        if let Some(record) = self.record.take() {
+            record.finish();
+        }
         if let Some(encoder) = self.encoder.take() {
             self.broken |= encoder.finish(&mut self.made).is_err();
         }

@@ -112,12 +112,50 @@ pub struct WorkerStats {
     pub compression_in: Counter,
     /// The same after.
     pub compression_out: Counter,
+    /// What the cache did for requests.
+    pub cache: CacheStats,
     /// Lines of the access log for which there was no room.
     pub log_dropped: Counter,
     /// Time from a request's head to the end of its response, by powers of two of microseconds.
     pub latency: [Counter; LATENCY_BUCKETS],
     /// The sum of these times in nanoseconds.
     pub latency_sum: Counter,
+}
+
+/// What the cache did for requests. Each that looks into it is one of the first five.
+#[derive(Debug, Default)]
+pub struct CacheStats {
+    /// Answered from the cache, fresh.
+    pub hits: Counter,
+    /// Answered from the cache, stale: while it is fetched anew, because the endpoints failed, or because the client is content with that.
+    pub stale: Counter,
+    /// Answered from the cache after an endpoint had said that nothing has changed.
+    pub revalidated: Counter,
+    /// Answered by an endpoint, or not at all.
+    pub misses: Counter,
+    /// Not for the cache.
+    pub passed: Counter,
+    /// Those that waited for another request that had asked for the same.
+    pub collapsed: Counter,
+    /// Responses that were stored.
+    pub stored: Counter,
+    /// Requests of the cache's own, for what is stale.
+    pub refreshes: Counter,
+    /// Bytes of bodies that came from the cache.
+    pub bytes: Counter,
+}
+
+impl CacheStats {
+    /// How requests that looked into the cache were answered, with a word for each way.
+    pub fn outcomes(&self) -> [(&'static str, &Counter); 5] {
+        [
+            ("hit", &self.hits),
+            ("stale", &self.stale),
+            ("revalidated", &self.revalidated),
+            ("miss", &self.misses),
+            ("pass", &self.passed),
+        ]
+    }
 }
 
 impl WorkerStats {

@@ -21,12 +21,16 @@ use net::{Clock, Net};
 use policy::{
     Instant, Rng, Seed,
     analytics::{Analytics, AnalyticsConfig},
-    message::Edits, trace::Names};
+    cache::Forwarded,
+    message::Edits,
+    trace::Names,
+};
 use tokio::sync::Notify;
 
 use super::{
     access_log::{Log, Stamps},
     analytics::Inbox,
+    cache::Pending,
     channel::{Buffers, SCRATCH},
     commons::Commons,
     forward::Signature,
@@ -135,6 +139,12 @@ pub(crate) struct Pad {
     /// Where it is counted as under way: for its client, and for its upstream.
     pub(crate) held: Option<Held>,
     pub(crate) entered: Option<Entered>,
+    /// The key of what is asked for, in the cache.
+    pub(crate) key: Vec<u8>,
+    /// What the cache knows of a request that goes to the endpoints nevertheless.
+    pub(crate) cache: Option<Box<Pending>>,
+    /// Why it is not for the cache, if it is not.
+    pub(crate) passed: Option<Forwarded>,
     /// Why a stage has answered, if one has.
     pub(crate) reason: Option<&'static str>,
     /// What the request is called.
@@ -228,6 +238,9 @@ impl<N: Net> Worker<N> {
                 shape: None,
                 held: None,
                 entered: None,
+                key: Vec::new(),
+                cache: None,
+                passed: None,
                 reason: None,
                 names: Names::default(),
                 stamps: Stamps::NOWHERE,
@@ -247,6 +260,8 @@ impl<N: Net> Worker<N> {
             pad.shape = None;
             pad.held = None;
             pad.entered = None;
+            pad.cache = None;
+            pad.passed = None;
             pad.reason = None;
             pad.names.clear();
             pad.stamps = Stamps::NOWHERE;

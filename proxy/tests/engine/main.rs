@@ -5,6 +5,9 @@
 mod admin;
 mod analytics;
 mod bodies;
+mod cache;
+mod cache_flights;
+mod cache_purge;
 mod chaos;
 mod compression;
 mod curl;
@@ -23,6 +26,8 @@ mod redirect;
 mod redis;
 mod retries;
 mod routes;
+mod second_tier;
+mod sharedlimits;
 mod start;
 mod sticky;
 mod support;

@@ -75,7 +75,7 @@ fn add_script() -> Script {
     Script::new(lua, in_memory)
 }
 
-async fn speaks(redis: &Redis, clock: &Clock) {
+pub(crate) async fn speaks(redis: &Redis, clock: &Clock) {
     let script = add_script();
     for sum in [5, 10, 15] {
         let added = redis.eval(clock, &script, &[b"sum"], &[b"5"]).await;

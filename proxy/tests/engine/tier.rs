@@ -8,7 +8,7 @@ use policy::{
     cache::{Purge, vary::Vary},
     message::Fields,
     quantity::{ByteSize, TimeSpan},
-    redis::RedisConfig,
+    redis::{RedisConfig, RedisMode},
 };
 use proxy::engine::redis::{
     Condition, Redis, StandIn, Unavailable,
@@ -16,8 +16,8 @@ use proxy::engine::redis::{
 };
 
 use crate::{
-    redis::{run, run_virtually, settled},
-    support::RedisServer,
+    redis::{run, run_virtually, settled, speaks},
+    support::{RedisServer, eventually},
 };
 
 type Head<'a> = &'a [(&'a str, &'a str)];
@@ -153,6 +153,68 @@ fn a_real_redis_keeps_and_purges() {
             let expires = server.ask(&["PTTL", key]);
             assert!(!expires.starts_with(":-"), "{key}: {expires}");
         }
+    });
+}
+
+#[test]
+fn a_cluster_keeps_and_purges() {
+    run(async |clock| {
+        let Some(nodes) = RedisServer::cluster(3) else { return };
+        let config = RedisConfig {
+            mode: RedisMode::Cluster,
+            address: None,
+            addresses: nodes.iter().take(2).map(|node| node.address().to_string()).collect(),
+            largest: ByteSize(1000),
+            ..nodes[0].config()
+        };
+        assert_eq!(config.problem(), None);
+        let redis = Redis::real(config, Seed(1));
+        settled(&redis, &clock).await;
+        speaks(&redis, &clock).await;
+        keeps_and_purges(redis, clock).await;
+        let keys = |node: &RedisServer| node.ask(&["DBSIZE"]);
+        assert!(nodes.iter().all(|node| keys(node) != ":0\r\n"), "each has some of it");
+    });
+}
+
+#[test]
+fn behind_sentinels_the_new_master_is_found() {
+    run(async |clock| {
+        let Some(mut master) = RedisServer::start() else { return };
+        let port = master.address().port().to_string();
+        let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
+        let replica = replica.expect("there is a redis-server");
+        let sentinel = RedisServer::sentinel(&master).expect("there is a redis-server");
+        let config = RedisConfig {
+            mode: RedisMode::Sentinel,
+            master: Some("main".to_owned()),
+            address: Some(sentinel.address().to_string()),
+            ..master.config()
+        };
+        assert_eq!(config.problem(), None);
+        let redis = Redis::real(config, Seed(1));
+        settled(&redis, &clock).await;
+        let tier = Tier::new(Arc::clone(&redis), Seed(1));
+        put(&tier, &clock, keep("shop/a", "A")).await;
+        // Both must know of the replica, and the replica of what was written.
+        eventually("the replica is known", || {
+            sentinel
+                .ask(&["SENTINEL", "REPLICAS", "main"])
+                .contains(&replica.address().port().to_string())
+                && replica.ask(&["DBSIZE"]) == master.ask(&["DBSIZE"])
+        });
+        master.kill();
+        assert!(tier.find(&clock, b"shop/a", &PLAIN as &dyn Fields).await.is_err());
+        for _ in 0..2000 {
+            put(&tier, &clock, keep("shop/b", "B")).await;
+            let found = tier.find(&clock, b"shop/a", &PLAIN as &dyn Fields).await;
+            let found = found.is_ok_and(|found| found.object.as_deref() == Some(b"A"));
+            if found && tier.figures().kept.load(Relaxed) > 1 {
+                return;
+            }
+            clock.sleep(Duration::from_millis(10)).await;
+        }
+        panic!("nobody became the master: {:?}", redis.figures());
     });
 }
 

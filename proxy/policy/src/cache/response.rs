@@ -88,6 +88,11 @@ impl Meta {
         self.initial_age.saturating_add(now.since(self.taken))
     }
 
+    /// Whether a body of so many bytes is what the head says that it is: a part has as many as its range. One that has not must not be kept.
+    pub fn fits(&self, length: u64) -> bool {
+        self.part.is_none_or(|part| part.length() == length)
+    }
+
     /// The bytes that it takes beside itself.
     pub fn weight(&self) -> usize {
         let tags: usize = self.tags.iter().map(|tag| tag.len() + 48).sum();

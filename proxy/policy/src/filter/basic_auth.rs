@@ -246,6 +246,12 @@ fn credentials(asked: &Asked<'_>) -> Option<Vec<u8>> {
 impl Filter for BasicAuth {
     fn on_request(&self, asked: &Asked<'_>, now: Instant, edits: &mut Edits) -> Verdict {
         if !self.test.passes(asked) {
+            // Where nobody is asked for a name nobody has one.
+            if let Some(field) = &self.user_header
+                && asked.fields.find(field).is_some()
+            {
+                edits.remove(field.clone());
+            }
             return Verdict::Pass;
         }
         let refused = || Verdict::Answer(self.refusal.clone());

@@ -45,7 +45,7 @@ pub(super) fn nothing_said(when: &When, does: &str) -> Option<(String, String)> 
     when.is_any().then(|| {
         let message = format!(
             "has no condition, and so {does}; say which requests are meant, like `{{ address = \"10.0.0.0/8\" }}` \
-             (every one is `{{ prefix = \"/\" }}`)"
+             (every one is `{{ address = [\"0.0.0.0/0\", \"::/0\"] }}`)"
         );
         (String::new(), message)
     })

@@ -27,7 +27,7 @@ pub struct LimitingConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shed: Option<ShedConfig>,
     /// Clients that each limit remembers; beyond it the one is forgotten who has not come for longest.
-    #[schemars(range(min = 1, max = 100_000_000))]
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub keys: u32,
     /// So many bits of an IPv6 address are a client: who has one of them mostly has 2^64.
     #[schemars(range(min = 1, max = 128))]
@@ -231,8 +231,8 @@ impl LimitingConfig {
         if self.shed.is_some() && self.adaptive.is_none() {
             bad("shed", "needs the limit that it is about; write `adaptive = {}` beside it");
         }
-        if !(1..=100_000_000).contains(&self.keys) {
-            bad("keys", "must be 1 to 100000000");
+        if !(1..=10_000_000).contains(&self.keys) {
+            bad("keys", "must be 1 to 10000000");
         }
         if !(1..=128).contains(&self.ipv6_prefix) {
             bad("ipv6_prefix", "must be 1 to 128");
@@ -401,7 +401,7 @@ mod tests {
             [
                 "shed.retry_after must be 1ms to 1h",
                 "shed needs the limit that it is about; write `adaptive = {}` beside it",
-                "keys must be 1 to 100000000",
+                "keys must be 1 to 10000000",
                 "ipv6_prefix must be 1 to 128",
             ]
         );

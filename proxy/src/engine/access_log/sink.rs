@@ -337,3 +337,67 @@ fn fitting(lines: &[u8], room: u64) -> usize {
     }
     lines[..room as usize].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_desk_is_bounded() {
+        // Nobody writes: the disk has stopped.
+        let shared = Shared {
+            desks: Box::new([Mutex::default()]),
+            orders: Mutex::default(),
+            bell: Condvar::new(),
+            lost: AtomicU64::new(0),
+        };
+        let sink =
+            Sink { shared: Arc::new(shared), thread: Mutex::default(), file: None, rotate: None };
+        let line = |out: &mut Vec<u8>| out.extend_from_slice(&[b'x'; 1000]);
+        let taken = (0..5000).filter(|_| sink.offer(0, line) == Offer::Taken).count();
+        assert_eq!(taken, DESK.div_ceil(1000));
+        assert_eq!(sink.offer(1, line), Offer::Dropped, "there is no such desk");
+        let orders = lock(&sink.shared.orders);
+        assert!(orders.rung && orders.urgent);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// However lines come in batches: no file is larger than it may be unless it is a line, and together they are what was written.
+        #[test]
+        fn files_hold_whole_lines(
+            batches in prop::collection::vec(prop::collection::vec(1_usize..90, 1..12), 1..12),
+            most in 40_u64..200,
+        ) {
+            let folder = tempfile::tempdir().expect("a folder for temporary files");
+            let path = folder.path().join("log");
+            let rotate = RotateConfig { size: policy::quantity::ByteSize(most), keep: 1000 };
+            let mut file = LogFile::open(&path, Some(rotate)).expect("there is room");
+            let mut all = Vec::new();
+            for batch in &batches {
+                let mut bytes = Vec::new();
+                for length in batch {
+                    bytes.extend((1..*length).map(|at| b'a' + (at % 26) as u8));
+                    bytes.push(b'\n');
+                }
+                file.write(&bytes, false).expect("there is room");
+                all.extend(bytes);
+            }
+            let numbered = |number: usize| folder.path().join(format!("log.{number}"));
+            let older = (1..).take_while(|number| numbered(*number).exists()).count();
+            let paths = (1..=older).rev().map(numbered).chain([path.clone()]);
+            let mut found = Vec::new();
+            for path in paths {
+                let bytes = std::fs::read(path).expect("it is there");
+                let lines = bytes.iter().map(|byte| usize::from(*byte == b'\n')).sum::<usize>();
+                prop_assert!(bytes.ends_with(b"\n"));
+                prop_assert!(bytes.len() as u64 <= most || lines == 1);
+                found.extend(bytes);
+            }
+            prop_assert_eq!(found, all);
+        }
+    }
+}

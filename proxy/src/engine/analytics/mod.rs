@@ -87,13 +87,19 @@ pub(super) fn json(summary: &Summary, workers: usize) -> Value {
 
 impl<N: Net> Exchange<'_, N> {
     /// The request has ended: into the analytics with it.
-    pub(super) fn analyse(&self, status: u16, _fault: Option<&Fault>, ended: Instant) {
+    pub(super) fn analyse(&self, status: u16, fault: Option<&Fault>, ended: Instant) {
         let Self { worker, setup, service, client, pad, .. } = self;
         let Some(analytics) = &mut *worker.analytics.borrow_mut() else { return };
         let head = &pad.request;
         let target = head.target();
-        // No cache is there yet.
-        let cached = Cached::Apart;
+        let cached = match service.stages.as_ref().and_then(|stages| stages.cache.as_ref()) {
+            Some(_) if pad.passed.is_none() && pad.reason.is_none() => match (self.endpoint, fault)
+            {
+                (None, None) => Cached::Hit,
+                _ => Cached::Miss,
+            },
+            _ => Cached::Apart,
+        };
         analytics.note(
             ended,
             &Ended {

@@ -6,6 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `held` | which Redis a proxy has, and what for |
 //! | `link` | connections to a real one: alone, behind Sentinels, or a Cluster |
 //! | `memory` | the stand-in of simulated worlds, with faults on demand |
 //! | `tier` | the cache's second tier: what is kept there, how it is found and purged |
@@ -31,12 +32,15 @@ use policy::{
     redis::RedisConfig,
 };
 
+mod held;
 mod link;
 mod memory;
 mod script;
 pub mod tier;
 
 pub use ::redis::{Cmd, Value, cmd};
+pub(crate) use held::Held;
+pub use held::Outside;
 pub use memory::{Condition, Memory, StandIn};
 pub use script::{InMemory, Script};
 

@@ -78,6 +78,15 @@ pub struct Figures {
     pub not_kept: AtomicU64,
 }
 
+impl Figures {
+    /// All of them, by name.
+    pub fn all(&self) -> [(&'static str, u64); 4] {
+        let Self { hits, misses, kept, not_kept } = self;
+        [("hit", hits), ("miss", misses), ("kept", kept), ("not_kept", not_kept)]
+            .map(|(name, count)| (name, count.load(Relaxed)))
+    }
+}
+
 /// Of which purge an object is: that of its host, and that of everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation([u64; 2]);
@@ -150,6 +159,11 @@ impl Tier {
     /// What has come of it.
     pub fn figures(&self) -> &Figures {
         &self.figures
+    }
+
+    /// Whether an object of this size is kept at all.
+    pub fn takes(&self, size: u64) -> bool {
+        size <= self.redis.config().largest.0
     }
 
     /// Looks for the answer to a request, whose key has this text.

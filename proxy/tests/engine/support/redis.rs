@@ -8,6 +8,7 @@ use std::{
     fmt::Write as _,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -34,6 +35,60 @@ impl RedisServer {
 
     /// Starts one with more arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Option<Self> {
+        Self::start_as(|_| {
+            let own = ["--save", "", "--appendonly", "no"];
+            own.iter().chain(arguments).map(|&argument| argument.to_owned()).collect()
+        })
+    }
+
+    /// Starts a Sentinel that watches this master, whom it calls `main`, and takes it for dead after half a second.
+    pub(crate) fn sentinel(master: &Self) -> Option<Self> {
+        Self::start_as(|directory| {
+            let file = directory.join("sentinel.conf");
+            let port = master.address.port();
+            let text = format!(
+                "sentinel monitor main 127.0.0.1 {port} 1\n\
+                 sentinel down-after-milliseconds main 500\n\
+                 sentinel failover-timeout main 5000\n"
+            );
+            std::fs::write(&file, text).expect("it can be written");
+            vec![file.to_str().expect("a path of letters").to_owned(), "--sentinel".to_owned()]
+        })
+    }
+
+    /// Starts so many nodes and makes a Cluster of them.
+    pub(crate) fn cluster(nodes: u32) -> Option<Vec<Self>> {
+        let node = |_| {
+            let bus = free_port();
+            let bus_port = bus.to_string();
+            let arguments = ["--cluster-enabled", "yes", "--cluster-port", &bus_port];
+            Some((Self::start_with(&arguments)?, bus_port))
+        };
+        let nodes: Vec<(Self, String)> = (0..nodes).map(node).collect::<Option<_>>()?;
+        let share = 16384_usize.div_ceil(nodes.len());
+        let (first, first_bus) = &nodes[0];
+        for (number, (node, _)) in nodes.iter().enumerate() {
+            let last = ((number + 1) * share).min(16384) - 1;
+            let slots = [(number * share).to_string(), last.to_string()];
+            let said = node.ask(&["CLUSTER", "ADDSLOTSRANGE", &slots[0], &slots[1]]);
+            assert_eq!(said, "+OK\r\n");
+            if number > 0 {
+                let port = first.address.port().to_string();
+                let said = node.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, first_bus]);
+                assert_eq!(said, "+OK\r\n");
+            }
+        }
+        let count = format!("cluster_known_nodes:{}", nodes.len());
+        let whole = |node: &Self| {
+            let said = node.ask(&["CLUSTER", "INFO"]);
+            said.contains("cluster_state:ok") && said.contains(&count)
+        };
+        eventually("the nodes are a Cluster", || nodes.iter().all(|(node, _)| whole(node)));
+        Some(nodes.into_iter().map(|(node, _)| node).collect())
+    }
+
+    /// Starts one with the arguments that are made for its directory.
+    fn start_as(arguments: impl Fn(&Path) -> Vec<String>) -> Option<Self> {
         let is_there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
         if let Err(error) = is_there {
             let required =
@@ -48,23 +103,13 @@ impl RedisServer {
             return None;
         }
         let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_str().expect("a path of letters").to_owned();
         // Somebody else may take the port before Redis does: then it ends, and the next one is tried.
         for _ in 0..10 {
             let port = free_port();
-            let own = [
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                &port.to_string(),
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--dir",
-                directory.path().to_str().expect("a path of letters"),
-            ];
-            let arguments: Vec<String> =
-                own.iter().chain(arguments).map(|&argument| argument.to_owned()).collect();
+            let mut arguments = arguments(directory.path());
+            let own = ["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir", &path];
+            arguments.extend(own.map(str::to_owned));
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             let mut child = spawn(&arguments);
             if answers(&mut child, address) {
@@ -76,8 +121,13 @@ impl RedisServer {
         panic!("redis-server does not start");
     }
 
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where it keeps its files.
-    pub(crate) fn directory(&self) -> &std::path::Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 

@@ -9,17 +9,19 @@
 
 use std::sync::Arc;
 
+mod shared;
+
 use net::{Clock, Net};
 use policy::{
     Instant,
     message::Reply,
     rate::{
-        Concurrency, Ended, Judgement, LimitingConfig, Overload, Places, Priority, Rates,
-        ShedConfig, Tell,
+        Concurrency, Ended, Judgement, LimitingConfig, OnFailure, Overload, Places, Priority,
+        Rates, ShedConfig, Tell,
     },
 };
 
-use super::{exchange::Exchange, fault::Fault, heads::RequestFields};
+use super::{exchange::Exchange, fault::Fault, heads::RequestFields, redis::Redis};
 use crate::config::ProxyConfig;
 
 /// The limits of a service.
@@ -32,6 +34,9 @@ pub(crate) struct Limits {
     concurrency: Arc<Concurrency>,
     overload: Option<Arc<Overload>>,
     shed: ShedConfig,
+    /// Through which proxies share the rates, and what holds without it.
+    redis: Option<Arc<Redis>>,
+    on_failure: OnFailure,
     /// The upstream that it leads to; empty for the proxy's own endpoints.
     upstream: Box<str>,
 }
@@ -40,6 +45,7 @@ pub(crate) struct Limits {
 pub(super) fn limits(
     config: &ProxyConfig,
     before: &[Option<Arc<Limits>>],
+    redis: Option<&Arc<Redis>>,
 ) -> Vec<Option<Arc<Limits>>> {
     let mut made: Vec<Option<Arc<Limits>>> = Vec::new();
     for number in 0..=config.routes.len() {
@@ -69,6 +75,8 @@ pub(super) fn limits(
             concurrency,
             overload: overload(limiting, &upstream, &made, before),
             shed: limiting.shed.clone().unwrap_or_else(ShedConfig::none),
+            redis: redis.filter(|_| !limiting.rate.is_empty()).cloned(),
+            on_failure: config.limit.on_failure,
             upstream: upstream.into(),
         };
         made.push(Some(Arc::new(limits)));
@@ -105,6 +113,13 @@ fn overload(
         .filter_map(|limits| limits.overload.as_ref())
         .filter(|overload| overload.config() == adaptive);
     Some(same.next().map_or_else(|| Arc::new(Overload::new(adaptive)), Arc::clone))
+}
+
+impl Limits {
+    /// The Redis that the rates are shared through.
+    pub(super) fn redis(&self) -> Option<&Redis> {
+        self.redis.as_deref()
+    }
 }
 
 /// A request that is counted at the concurrency limits, until this is dropped.
@@ -151,7 +166,7 @@ impl<N: Net> Exchange<'_, N> {
                 }
             }
         }
-        if limits.rates.is_empty() {
+        if limits.rates.is_empty() || limits.redis.is_some() {
             return None;
         }
         let judgement = limits.rates.ask(&limits.rates.identify(&asked), self.worker.clock.now());

@@ -1,0 +1,134 @@
+//! A response is stored while it goes to its client.
+//!
+//! A recorder looks on while the body passes and copies it aside, in the order of its bytes and never more than the largest object may have.
+//! When the body has ended as its framing said, the whole goes into the store at once: nobody sees half of it. Where it
+//! grows too large, the memory is given back at that moment and the body goes on without. Where it breaks off, because the endpoint dies or
+//! the client leaves, the recorder is dropped with what it had.
+//!
+//! Whoever waits for this response ([`Lead`]) hears of each of these ends.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use net::Clock;
+use policy::cache::{
+    KeyHash, Meta, Stored,
+    combine::{self, Joined, Side},
+};
+
+use super::{
+    super::stats::WorkerStats,
+    flights::Lead,
+    object::{Draft, Object},
+    second::Second,
+    shards::Shards,
+};
+
+/// Where a response goes in the store.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    pub(super) shards: Arc<Shards>,
+    pub(super) hash: KeyHash,
+    pub(super) key: Box<[u8]>,
+    /// The largest body that is stored.
+    pub(super) most: u64,
+    /// Where else it goes.
+    pub(super) second: Option<Box<Second>>,
+}
+
+/// Copies a body aside.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub(super) spot: Spot,
+    /// Nothing once it was given up.
+    pub(super) head: Option<(Draft, Meta)>,
+    /// The lines that we add ourselves.
+    pub(super) own: Vec<u8>,
+    pub(super) body: Vec<u8>,
+    pub(super) lead: Option<Lead>,
+    pub(super) clock: Clock,
+    pub(super) stats: Arc<WorkerStats>,
+}
+
+impl Recorder {
+    /// Content passes.
+    pub(crate) fn content(&mut self, piece: &[u8]) {
+        if self.head.is_none() {
+            return;
+        }
+        if (self.body.len() + piece.len()) as u64 <= self.spot.most {
+            self.body.extend_from_slice(piece);
+            return;
+        }
+        self.head = None;
+        self.body = Vec::new();
+        if let Some(lead) = self.lead.take() {
+            lead.release(self.clock.now());
+        }
+    }
+
+    /// The body is complete.
+    pub(crate) fn finish(self) {
+        let Self { spot, head, own, body, lead, clock, stats, .. } = self;
+        // A part that is shorter or longer than it says is dropped, and with it the lead.
+        let Some((draft, meta)) = head.filter(|(_, meta)| meta.fits(body.len() as u64)) else {
+            return;
+        };
+        // Without the room that it grew into: what is stored stays.
+        let object = draft.finish(&own, Bytes::from(body.into_boxed_slice()));
+        spot.store(object, meta);
+        stats.cache.stored.add(1);
+        if let Some(lead) = lead {
+            lead.land(clock.now());
+        }
+    }
+}
+
+impl Spot {
+    /// Puts it into the store; a part together with the parts that are there, where they are of the same bytes.
+    pub(super) fn store(&self, object: Object, meta: Meta) {
+        let (object, meta) = match meta.part {
+            Some(_) => self.joined(object, meta),
+            None => (object, meta),
+        };
+        if let Some(second) = &self.second {
+            second.keep(&self.key, &object, &meta);
+        }
+        let size = object.size();
+        let stored = Stored::new(Arc::new(meta), Arc::new(object), size);
+        self.shards.put(self.hash, &self.key, stored);
+    }
+
+    /// Forgets this one, which is no longer true.
+    pub(super) fn forget(&self, object: &Arc<Object>) {
+        self.shards.remove(self.hash, &self.key, object);
+        if let Some(second) = &self.second {
+            second.forget(self.hash, &self.key);
+        }
+    }
+
+    fn joined(&self, mut object: Object, mut meta: Meta) -> (Object, Meta) {
+        let kept = self.shards.lock(self.hash).store.peek(self.hash, &self.key).map(<[_]>::to_vec);
+        for Stored { meta: known, value, .. } in kept.unwrap_or_default() {
+            let Some(Joined { part, first, second }) = combine::join(&known, &meta) else {
+                continue;
+            };
+            if first.length + second.length > self.most {
+                continue;
+            }
+            let mut body = Vec::with_capacity((first.length + second.length) as usize);
+            for piece in [first, second] {
+                let of = if piece.of == Side::Kept { value.body() } else { object.body() };
+                let from = piece.from as usize;
+                body.extend_from_slice(&of[from..from + piece.length as usize]);
+            }
+            let (status, reason) =
+                if part.is_some() { (206, "Partial Content") } else { (200, "OK") };
+            let mut draft = Draft::new(status, reason.as_bytes());
+            object.fields().for_each(|(name, value)| draft.field(name, value));
+            object = draft.finish(object.own(), Bytes::from(body));
+            (meta.part, meta.status) = (part, status);
+        }
+        (object, meta)
+    }
+}

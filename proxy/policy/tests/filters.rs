@@ -444,6 +444,13 @@ fn credentials_are_asked_for_and_remembered() {
     let challenge = &refusal.fields[1];
     assert_eq!(challenge.0, "WWW-Authenticate");
     assert_eq!(challenge.1, b"Basic realm=\"shop\", charset=\"UTF-8\"");
+    let elsewhere = chain_with(
+        r#"[{"basic_auth": {"when": {"prefix": "/in/"}, "file": "htpasswd", "user_header": "X-User"}}]"#,
+        &[("htpasswd", &file)],
+    );
+    let claims: Table<'_> = &[("x-user", "admin"), ("a", "b")];
+    let (outcome, edits, _) = run(&elsewhere, "GET a /", claims);
+    assert_eq!((outcome, applied(&edits, claims)), (Outcome::Pass, vec!["a: b".to_owned()]));
     let two: Table<'_> = &[("authorization", &basic("joe:s3cret")), ("Authorization", "Basic x")];
     assert_eq!(status(&chain, "GET a /", two), 401);
 }

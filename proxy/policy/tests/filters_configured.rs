@@ -7,7 +7,7 @@ const BCRYPT: &str = "$2b$04$pbRs9CLIqYDqOmJkL7ySPORE2SJaWY8zmA6cRhCcEvLjfq5xLOM
 
 #[test]
 fn what_is_impossible_is_said_with_what_to_write() {
-    let needs = "say which requests are meant, like `{ address = \"10.0.0.0/8\" }` (every one is `{ prefix = \"/\" }`)";
+    let needs = "say which requests are meant, like `{ address = \"10.0.0.0/8\" }` (every one is `{ address = [\"0.0.0.0/0\", \"::/0\"] }`)";
     for (json, key, message) in [
         (
             r#"{"deny": {}}"#,

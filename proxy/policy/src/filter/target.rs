@@ -143,6 +143,8 @@ impl Change {
         let normal = path::normal(written);
         let path = match self {
             Self::All(to) => to.to_vec(),
+            // Where it finds nothing, which is mostly, no room is made for what it finds.
+            Self::Regex(regex, _) if !regex.is_match(&normal) => return None,
             Self::Regex(regex, with) => with.replaced_path(&normal, &regex.captures(&normal)?),
             Self::Prefix { from, to } => {
                 let rest = normal.strip_prefix(&**from)?;

@@ -182,7 +182,7 @@ const fn time(title: &'static str, metric: &'static str, part: f64, ms: f64) -> 
 
 const ERRORS: Bound = Bound::OfRequests(0.005);
 
-const FIGURES: [Figure; 11] = [
+const FIGURES: [Figure; 14] = [
     figure("requests", "requests", Bound::Part(0.02)),
     figure("rate", "rate", Bound::Part(0.02)),
     figure("success", "success_ratio", Bound::Points(0.5)),
@@ -194,6 +194,9 @@ const FIGURES: [Figure; 11] = [
     figure("refused", "refused", ERRORS),
     figure("dropped", "dropped", ERRORS),
     figure("retries", "retries", ERRORS),
+    figure("cache hits", "cache.hit_ratio", Bound::Points(1.0)),
+    figure("limited", "limited_ratio", Bound::Points(0.5)),
+    figure("shed", "shed_ratio", Bound::Points(2.0)),
 ];
 
 /// How far apart the part of an endpoint in all requests may be, in points.

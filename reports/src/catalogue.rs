@@ -113,6 +113,26 @@ pub const METRICS: &[MetricInfo] = &[
     everywhere("retries", Count, "Extra tries that the proxy made."),
     everywhere("retry_ratio", Ratio, "retries / requests."),
     everywhere(
+        "cache.hit_ratio",
+        Ratio,
+        "Requests answered from the proxy's cache, fresh or stale, of those that looked into it.",
+    ),
+    everywhere(
+        "limited_ratio",
+        Ratio,
+        "Requests that a limit of their client's refused / requests; of one load among several: its answers 429.",
+    ),
+    everywhere(
+        "shed_ratio",
+        Ratio,
+        "Requests refused for want of room at the upstream / requests.",
+    ),
+    everywhere(
+        "bytes_saved_ratio",
+        Ratio,
+        "What compression saved of the bytes of response bodies; not known in the model.",
+    ),
+    everywhere(
         "imbalance",
         Ratio,
         "Requests of the busiest endpoint over the mean of all; 1 is even.",

@@ -10,7 +10,10 @@ use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration
 use proxy::engine::{Counter, FAULTS, Shared, UpstreamShared, WorkerStats};
 use reports::{Measurement, RecorderConfig, Unit};
 
-use crate::language::Scenario;
+use crate::{
+    features::{self, Feature},
+    language::Scenario,
+};
 
 type Named = (&'static str, fn(&WorkerStats) -> &Counter);
 
@@ -24,6 +27,23 @@ const NAMED: [Named; 7] = [
     ("upstream_reuses", |stats| &stats.upstream_reuses),
 ];
 
+/// Those of features that are off by default; they are among the metrics where theirs is on.
+const FEATURED: [(Feature, Named); 13] = [
+    (Feature::Cache, ("cache.hits", |stats| &stats.cache.hits)),
+    (Feature::Cache, ("cache.stale", |stats| &stats.cache.stale)),
+    (Feature::Cache, ("cache.revalidated", |stats| &stats.cache.revalidated)),
+    (Feature::Cache, ("cache.misses", |stats| &stats.cache.misses)),
+    (Feature::Cache, ("cache.passed", |stats| &stats.cache.passed)),
+    (Feature::Cache, ("cache.collapsed", |stats| &stats.cache.collapsed)),
+    (Feature::Cache, ("cache.stored", |stats| &stats.cache.stored)),
+    (Feature::Cache, ("cache.refreshes", |stats| &stats.cache.refreshes)),
+    (Feature::Limit, ("limited", |stats| &stats.limited)),
+    (Feature::Shed, ("shed", |stats| &stats.shed)),
+    (Feature::Compression, ("compression.bytes_before", |stats| &stats.compression_in)),
+    (Feature::Compression, ("compression.bytes_after", |stats| &stats.compression_out)),
+    (Feature::Compression, ("bytes_sent", |stats| &stats.bytes_sent)),
+];
+
 const EJECTIONS: &str = "ejections";
 
 /// At most so many points over the time of a run.
@@ -31,9 +51,15 @@ const POINTS: u32 = 120;
 
 /// The names of all counters: `retries`, …, `faults.queue_full`, ….
 pub fn names() -> impl Iterator<Item = String> {
-    let named = NAMED.iter().map(|(name, _)| (*name).to_owned());
-    let faults = FAULTS.iter().map(|name| format!("faults.{name}"));
-    named.chain([EJECTIONS.to_owned()]).chain(faults)
+    all().map(|(_, name)| name)
+}
+
+/// The same with the feature that each belongs to.
+fn all() -> impl Iterator<Item = (Option<Feature>, String)> {
+    let named = NAMED.iter().map(|(name, _)| (None, (*name).to_owned()));
+    let faults = FAULTS.iter().map(|name| (None, format!("faults.{name}")));
+    let featured = FEATURED.iter().map(|(of, (name, _))| (Some(*of), (*name).to_owned()));
+    named.chain([(None, EJECTIONS.to_owned())]).chain(faults).chain(featured)
 }
 
 /// The counters at a moment, or between two.
@@ -42,6 +68,7 @@ pub struct Counters {
     named: [u64; NAMED.len()],
     faults: [u64; FAULTS.len()],
     ejections: u64,
+    featured: [u64; FEATURED.len()],
 }
 
 impl Counters {
@@ -53,6 +80,9 @@ impl Counters {
         let mut all = Self::default();
         for stats in proxies.flat_map(|shared| &shared.stats) {
             for (sum, (_, of)) in all.named.iter_mut().zip(NAMED) {
+                *sum += of(stats).get();
+            }
+            for (sum, (_, (_, of))) in all.featured.iter_mut().zip(FEATURED) {
                 *sum += of(stats).get();
             }
             for (sum, counter) in all.faults.iter_mut().zip(&stats.faults) {
@@ -70,6 +100,7 @@ impl Counters {
             named: NAMED.map(|(name, _)| count(name)),
             faults: FAULTS.map(|name| count(&format!("faults.{name}"))),
             ejections: count(EJECTIONS),
+            featured: FEATURED.map(|(_, (name, _))| count(name)),
         }
     }
 
@@ -78,6 +109,7 @@ impl Counters {
         let subtract = |(mine, theirs): (&mut u64, &u64)| *mine = mine.saturating_sub(*theirs);
         self.named.iter_mut().zip(&before.named).for_each(subtract);
         self.faults.iter_mut().zip(&before.faults).for_each(subtract);
+        self.featured.iter_mut().zip(&before.featured).for_each(subtract);
         self.ejections = self.ejections.saturating_sub(before.ejections);
         self
     }
@@ -86,8 +118,14 @@ impl Counters {
         self.named[0]
     }
 
+    /// The counter of a feature; 0 if there is none of this name.
+    pub(crate) fn featured(&self, name: &str) -> u64 {
+        let place = FEATURED.iter().position(|(_, (known, _))| *known == name);
+        place.map_or(0, |place| self.featured[place])
+    }
+
     fn values(&self) -> impl Iterator<Item = u64> + '_ {
-        self.named.iter().copied().chain([self.ejections]).chain(self.faults)
+        self.named.iter().copied().chain([self.ejections]).chain(self.faults).chain(self.featured)
     }
 }
 
@@ -138,25 +176,31 @@ impl Readings {
             _ => end.clone(),
         };
         let total = end.clone().since(&reading(warmup));
-        for (name, value) in names().zip(total.values()) {
-            insert(measurement, &format!("proxy.{name}"), value);
+        for ((feature, name), value) in all().zip(total.values()) {
+            if feature.is_none_or(|feature| feature.is_on(scenario)) {
+                insert(measurement, &format!("proxy.{name}"), value);
+            }
         }
         insert(measurement, EJECTIONS, total.ejections);
         insert_retries(measurement, "", total.retries());
+        features::insert(measurement, scenario, "", Some(&total));
         for (name, window) in &scenario.phases {
             let (from, to) = (window.from().max(warmup), window.to().max(warmup));
             let counted = reading(to).since(&reading(from));
-            insert_retries(measurement, &format!("phase.{name}."), counted.retries());
+            let prefix = format!("phase.{name}.");
+            insert_retries(measurement, &prefix, counted.retries());
+            features::insert(measurement, scenario, &prefix, Some(&counted));
         }
         self.insert_courses(measurement);
         for name in scenario.load.keys() {
             let prefix = format!("load.{name}.");
             if scenario.load.len() == 1 {
                 insert_retries(measurement, &prefix, total.retries());
+                features::insert(measurement, scenario, &prefix, Some(&total));
             } else {
+                features::insert(measurement, scenario, &prefix, None);
                 for metric in ["retries", "retry_ratio"] {
-                    let why = "the proxy does not know which load a request is of";
-                    measurement.metrics.set_absent(format!("{prefix}{metric}"), why);
+                    measurement.metrics.set_absent(format!("{prefix}{metric}"), features::ANY_LOAD);
                 }
             }
         }

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod compare;
 pub mod counters;
+pub mod features;
 pub mod felt;
 pub mod fleet;
 pub mod fuzz;

@@ -3,7 +3,12 @@
 use std::net::SocketAddr;
 
 use loadgen::{Carry, NamedLoad, Plan, Share};
-use policy::Seed;
+use policy::{
+    Seed,
+    cache::config::{CacheConfig, KeyConfig},
+    filter::FilterConfig,
+};
+use proxy::config::RouteConfig;
 use reports::{Phase, RecorderConfig};
 
 use crate::language::Scenario;
@@ -36,9 +41,24 @@ pub fn plan(scenario: &Scenario, seed: Seed, addresses: Vec<SocketAddr>) -> Plan
         host: addresses.first().map(SocketAddr::to_string).unwrap_or_default(),
         addresses,
         recorder,
-        carry: Carry::Work,
+        carry: carry(scenario),
         payload: None,
         share: Share::WHOLE,
         only: None,
     }
+}
+
+/// Whether clients can expect content to be of the target that they asked for: not where the proxy asks for another, or holds some for
+/// the same.
+fn carry(scenario: &Scenario) -> Carry {
+    let same = |filter: &[FilterConfig], cache: &CacheConfig| {
+        filter.is_empty() && cache.key == KeyConfig::default()
+    };
+    let kept = scenario.configurations().all(|config| {
+        let own = |route: &RouteConfig| {
+            same(&route.filter, route.cache.as_ref().unwrap_or(&config.cache))
+        };
+        same(&config.filter, &config.cache) && config.routes.iter().all(own)
+    });
+    if kept { Carry::Work } else { Carry::Rewritten }
 }

@@ -7,7 +7,7 @@
 use backend_sim::BackendConfig;
 use policy::balance::Needs;
 
-use crate::language::{Action, Scenario};
+use crate::language::Scenario;
 
 /// What the backends are to say of their load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,12 +21,8 @@ pub struct Wanted {
 impl Wanted {
     /// By the strategies of this scenario.
     pub fn of(scenario: &Scenario) -> Self {
-        let later = scenario.events.iter().filter_map(|event| match &event.action {
-            Action::Reload { configs, .. } => Some(configs.iter().map(|config| &**config)),
-            _ => None,
-        });
         let mut wanted = Self::default();
-        for config in [&scenario.proxy].into_iter().chain(later.flatten()) {
+        for config in scenario.configurations() {
             match config.balance.strategy.needs() {
                 Needs::Nothing => {}
                 Needs::Reports => wanted.reports = true,

@@ -217,9 +217,8 @@ pub fn figures(runs: &[&Run], metric: &str) -> Vec<f64> {
 /// Which way a metric is better, by its last word.
 pub fn better(metric: &str) -> Better {
     match metric.rsplit('.').next().unwrap_or(metric) {
-        "ok" | "answered" | "rate" | "goodput" | "offered_rate" | "success_ratio" | "jain" => {
-            Better::Larger
-        }
+        "ok" | "answered" | "rate" | "goodput" | "offered_rate" | "success_ratio" | "jain"
+        | "hit_ratio" | "bytes_saved_ratio" => Better::Larger,
         _ => Better::Smaller,
     }
 }

@@ -377,6 +377,15 @@ impl Check<'_> {
                     format!("`{world}` stands here twice"),
                 );
             }
+            if let Some((key, why)) = lacked(scenario, *world) {
+                let reason = format!("`{world}` has no `proxy.{key}`: {why}");
+                if written {
+                    let help = format!("take \"{world}\" out of `worlds`");
+                    self.advise(&format!("proxy.{key}"), reason, help);
+                } else {
+                    exclusions.push(Exclusion { world: *world, reason });
+                }
+            }
             for (index, event) in scenario.events.iter().enumerate() {
                 let Some(why) = world::cannot(*world, &event.action) else { continue };
                 let name = event.action.name();
@@ -394,4 +403,10 @@ impl Check<'_> {
         scenario.worlds.retain(|world| !out(world));
         exclusions
     }
+}
+
+/// What the proxy of this scenario has at any time and this world has not.
+fn lacked(scenario: &Scenario, world: World) -> Option<(&'static str, &'static str)> {
+    let mut all = scenario.configurations();
+    all.find_map(|config| world::lacks(world, config))
 }

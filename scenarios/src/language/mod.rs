@@ -21,7 +21,7 @@ pub mod timeline;
 pub mod traces;
 pub mod world;
 
-pub use event::{Action, Event, Target, Which};
+pub use event::{Action, Event, RedisState, Target, Which};
 pub use matrix::{Exclusion, Variant};
 pub use scenario::{Network, Scenario, Window};
 pub use suite::{Loaded, Setting, load_paths};

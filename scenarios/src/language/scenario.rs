@@ -140,6 +140,15 @@ impl Window {
 }
 
 impl Scenario {
+    /// The proxy's configurations: that at the start, and those of later reloads.
+    pub fn configurations(&self) -> impl Iterator<Item = &ProxyConfig> {
+        let later = self.events.iter().filter_map(|event| match &event.action {
+            Action::Reload { configs, .. } => Some(configs.iter().map(|config| &**config)),
+            _ => None,
+        });
+        [&self.proxy].into_iter().chain(later.flatten())
+    }
+
     /// The names of the endpoints at the start, in order: `web-0`, `web-1`, … At most [`MAX_ENDPOINTS`].
     pub fn endpoints(&self) -> Vec<String> {
         let group = |(name, backend): (&String, &BackendConfig)| {

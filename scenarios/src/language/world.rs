@@ -3,6 +3,7 @@
 //! The simulated network is ours, so in `sim` everything can happen. On real sockets nobody can lose a packet
 //! without privileges over the machine. The model has no bytes and no processes, only decisions and queues.
 
+use proxy::config::{Mode, ProxyConfig};
 use reports::World;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -36,11 +37,47 @@ pub fn cannot(world: World, action: &Action) -> Option<&'static str> {
             Some("the machine's own network is not ours to slow down or to lose packets in")
         }
         (World::Model, Action::Drop { .. }) => Some("the model moves no bytes that could be lost"),
+        (World::Live, Action::Redis(_)) => {
+            Some("a real Redis is somebody else's: it is not ours to take away")
+        }
+        (World::Model, Action::Redis(_)) => Some("the model has no Redis"),
         (World::Model, Action::RestartProxy { .. }) => {
             Some("the model's proxy is its decisions: there is no process and no connection to end")
         }
         (World::Sim | World::Live | World::Model, _) => None,
     }
+}
+
+/// What of a proxy's configuration `world` has not: the key below `proxy`, and why; `None` where it has everything.
+pub fn lacks(world: World, proxy: &ProxyConfig) -> Option<(&'static str, &'static str)> {
+    if world != World::Model {
+        return None;
+    }
+    if !proxy.routes.is_empty() {
+        return Some(("routes", "the model's proxies have one pool of endpoints, and no routes"));
+    }
+    if !proxy.upstreams.is_empty() {
+        return Some((
+            "upstreams",
+            "the model's proxies have one pool of endpoints, and no others",
+        ));
+    }
+    if !proxy.filter.is_empty() {
+        return Some(("filter", "the model moves no bytes that filters could look at or change"));
+    }
+    if proxy.cache.redis.is_some() {
+        return Some(("cache.redis", "the model has no Redis"));
+    }
+    if proxy.limit.redis.is_some() {
+        return Some(("limit.redis", "the model has no Redis"));
+    }
+    if proxy.cache.enabled && proxy.mode == Mode::Redirect {
+        return Some((
+            "cache",
+            "what clients fetch from the endpoints themselves does not come by the model's cache",
+        ));
+    }
+    None
 }
 
 /// Worlds by name, for serde.

@@ -33,5 +33,6 @@ pub(super) fn perform(
         Action::Partition(_) | Action::Repair(_) | Action::Latency { .. } | Action::Drop { .. } => {
             Err("only a simulated network can do this".to_owned())
         }
+        Action::Redis(_) => Err("only a simulated Redis can do this".to_owned()),
     }
 }

@@ -187,7 +187,7 @@ fn proxy_could_not(error: &StartError) -> String {
         StartError::Bind(_, cause) | StartError::System(cause) => {
             format!("{what}: {error}{}", advice(cause))
         }
-        StartError::Config(_) => format!("{what}: {error}"),
+        _ => format!("{what}: {error}"),
     }
 }
 

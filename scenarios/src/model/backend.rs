@@ -58,6 +58,8 @@ pub(super) struct Backend {
     alike: Option<u64>,
     is_session: bool,
     has_faults: bool,
+    /// Whether its answers are of their targets.
+    pub(super) has_content: bool,
     pub(super) station: Station,
     /// Its station's source on the agenda.
     pub(super) source: u32,
@@ -103,6 +105,7 @@ impl Backend {
             },
             is_session: config.kind == Kind::Session,
             has_faults: !config.faults.is_none(),
+            has_content: config.content.is_some(),
             config: Box::new(config.clone()),
             station: match config.kind {
                 Kind::Session => Station::new(config.layout()),

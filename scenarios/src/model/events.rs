@@ -59,7 +59,7 @@ impl World<'_> {
                     self.reload(proxy, &moment);
                 }
             }
-            Action::Drop { .. } | Action::RestartProxy { .. } => {
+            Action::Drop { .. } | Action::Redis(_) | Action::RestartProxy { .. } => {
                 self.notes.push(format!(
                     "event at {:?}, {}: the model cannot do this",
                     moment.at, moment.label
@@ -125,6 +125,7 @@ impl World<'_> {
             agenda.add_source()
         };
         let own = &mut self.proxies[proxy as usize];
+        self.staged |= own.stage(&config);
         let before = own.setups.last().map(|last| &self.setups[*last as usize]);
         let setup = Setup::new(proxy, config, before, (own.seed, self.now), source);
         self.setups.push(setup.with_balancer(self.parts.balancer));

@@ -2,7 +2,8 @@
 //!
 //! The model sends no bytes, but a strategy that chooses by a key must find in it what the engine finds in the generator's requests. So
 //! the path and the fields are filled in by the generator's own [`Text`], and read by the engine's own rules: [`Key::of`], and for who
-//! the client is [`ForwardingConfig::client`]. Nothing of this is done where no key is asked for.
+//! the client is [`ForwardingConfig::client`]. Nothing of this is done where no key is asked for. Caches and limits see the whole head
+//! ([`Written`]).
 //!
 //! A load's address is that of its host in the `sim` world. Of the fields that the generator adds by itself its client, its number and
 //! its work are known; `Host` is not, since it is another in each world.
@@ -19,6 +20,7 @@ use loadgen::{
 };
 use policy::{
     balance::key::{Asked, Key},
+    message,
     work::{ID_HEADER, SIZE_HEADER, WORK_HEADER},
 };
 use proxy::config::ForwardingConfig;
@@ -33,10 +35,51 @@ pub(super) struct Letter {
     names_client: bool,
     /// Where one is written; used again and again.
     text: String,
+    fields: Vec<(String, String)>,
+}
+
+/// A request's head, written out for those who decide by it.
+pub(super) struct Written<'a> {
+    client: IpAddr,
+    method: &'a str,
+    target: &'a str,
+    fields: &'a [(String, String)],
+}
+
+/// What the model's proxies are called by their clients.
+const HOST: &[u8] = b"proxy";
+
+impl Written<'_> {
+    /// As decisions see it.
+    pub(super) fn asked(&self) -> message::Asked<'_> {
+        message::Asked {
+            client: self.client,
+            method: self.method.as_bytes(),
+            host: HOST,
+            target: self.target.as_bytes(),
+            fields: self,
+        }
+    }
+}
+
+impl message::Fields for Written<'_> {
+    fn each(&self, see: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
+        for (name, value) in self.fields {
+            if !see(name.as_bytes(), value.as_bytes()) {
+                return;
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<&[u8]> {
+        let mut found = self.fields.iter().filter(|field| field.0.eq_ignore_ascii_case(name));
+        found.next().map(|field| field.1.as_bytes())
+    }
 }
 
 #[derive(Debug)]
 struct Template {
+    method: String,
     target: Text,
     /// The fields; of those whose names differ in nothing but case the last is sent.
     fields: Vec<(String, Text)>,
@@ -46,6 +89,7 @@ impl Letter {
     /// Of the load at this place.
     pub(super) fn new(place: u16, load: &Load) -> Self {
         let template = |request: &loadgen::config::Request| Template {
+            method: request.method.clone(),
             target: Text::new(&request.path),
             fields: request
                 .headers
@@ -63,7 +107,49 @@ impl Letter {
             },
             names_client: load.clients.is_some() || load.users.is_some(),
             text: String::new(),
+            fields: Vec::new(),
         }
+    }
+
+    /// The method of the request.
+    pub(super) fn method(&self, planned: &Planned) -> &str {
+        let traced = self.trace.as_ref().zip(planned.traced);
+        match traced.and_then(|(trace, index)| trace.target(index)) {
+            Some((method, _)) => method,
+            None => &self.templates[usize::from(planned.template)].method,
+        }
+    }
+
+    /// The whole head, and who the client is by the proxy's rules.
+    pub(super) fn write(
+        &mut self,
+        forwarding: &ForwardingConfig,
+        planned: &Planned,
+    ) -> Written<'_> {
+        self.text.clear();
+        self.write_target(planned);
+        let template = &self.templates[usize::from(planned.template)];
+        let own = usize::from(self.names_client);
+        self.fields.resize_with(template.fields.len() + own, Default::default);
+        let fill = |(name, value): &mut (String, String), known: &str| {
+            name.clear();
+            name.push_str(known);
+            value.clear();
+        };
+        for ((known, text), field) in template.fields.iter().zip(&mut self.fields) {
+            fill(field, known);
+            text.fill(planned, &mut field.1);
+        }
+        if self.names_client
+            && let Some(field) = self.fields.last_mut()
+        {
+            fill(field, CLIENT_HEADER);
+            field.1.push_str(&planned.client.to_string());
+        }
+        let said =
+            self.fields.iter().filter(|field| field.0.eq_ignore_ascii_case("x-forwarded-for"));
+        let client = forwarding.client(self.address, said.map(|field| field.1.as_bytes()));
+        Written { client, method: self.method(planned), target: &self.text, fields: &self.fields }
     }
 
     /// The request's key, as the engine would find it.

@@ -6,12 +6,14 @@
 //! load generator's own schedule. So the model has no opinion of its own on any of them; its own are only the order of
 //! events and the network's latency.
 //!
+//! A proxy may have stages before its endpoints: limits of its clients, a cache, a limit of what its upstream can take. Their rules are `policy`'s, too.
+//!
 //! What it leaves out: bytes (a body takes no time; there is no bandwidth), CPU (the proxy and the clients cost nothing, and
 //! `compute` is a delay), and TCP but for what it means to a decision: a dial takes a round trip, a kept connection none, a dead
 //! process refuses or resets, a cut link holds everything up.
 //!
 //! Reading order: `world` is the loop; `clients` → `path` (with `queue`) → `serve` is a request on its way, over `link`s; `proxies` are
-//! who decides, `setup` holds the decisions, `backend` the stations; `probe`, `inquiry` and `events` are what happens besides; `agenda`,
+//! who decides, `setup` holds the decisions, `stages` and `cache` what comes before them, `backend` the stations; `probe`, `inquiry` and `events` are what happens besides; `agenda`,
 //! `ahead`, `behind`, `lane` and `request` are the
 //! machinery that makes it fast; `tally` is what is told at the end.
 
@@ -34,6 +36,7 @@ mod agenda;
 mod ahead;
 mod backend;
 mod behind;
+mod cache;
 mod clients;
 mod cookies;
 mod events;
@@ -51,6 +54,7 @@ mod redirect;
 mod request;
 mod serve;
 mod setup;
+mod stages;
 mod tally;
 
 mod world;
@@ -285,6 +289,9 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         events: 0,
         notes: Vec::new(),
         invariants: Invariants::new(scenario, Instant::START),
+        staged: false,
+        pending: Vec::new(),
+        held: Vec::new(),
         redirect: None,
     };
     // What happens at the same moment happens in this order: readings, events, then what they are about.

@@ -36,6 +36,18 @@ impl World<'_> {
             return self.conclude(slot, Some(Fault::ClientGone));
         }
         request.begun = self.now;
+        if self.staged && self.meets_stages(slot) {
+            return;
+        }
+        self.proceed(slot);
+    }
+
+    /// No stage has kept it: it turns to the endpoints.
+    pub(super) fn proceed(&mut self, slot: u32) {
+        if self.staged && self.is_shed(slot) {
+            return;
+        }
+        let request = &mut self.requests[slot];
         let setup = &mut self.setups[request.setup as usize];
         let config = &setup.config;
         let clients = &mut self.clients[usize::from(request.planned.load)];
@@ -63,8 +75,12 @@ impl World<'_> {
             }
             let setup = &mut self.setups[request.setup as usize];
             let number = request.setup;
-            let by = setup.chooses_by_request.then(|| (request.key, request.cookie));
-            match setup.pick(&request.tried, self.now, by.unwrap_or_default()) {
+            let by = if setup.chooses_by_request {
+                (request.key, request.cookie)
+            } else {
+                Default::default()
+            };
+            match setup.pick(&request.tried, self.now, by) {
                 Pick::AllFull => return self.wait_in_line(slot),
                 Pick::None => return self.nobody(slot),
                 Pick::Taken(index) => {
@@ -280,14 +296,23 @@ impl World<'_> {
         self.leave(slot);
         self.give_back(slot, outcome);
         let request = &mut self.requests[slot];
-        let (index, life) = (request.index, request.life);
-        let setup = &mut self.setups[request.setup as usize];
+        let (index, life, number) = (request.index, request.life, request.setup);
+        let setup = &mut self.setups[number as usize];
         if again {
             // Its answer is not read: the connection goes with it.
             setup.pools[index as usize].close();
             return self.try_again(slot, failure);
         }
-        setup.pools[index as usize].give(&setup.config, self.now, life);
+        let unread = self.staged && self.gives_kept(slot, status);
+        let setup = &mut self.setups[number as usize];
+        let pool = &mut setup.pools[index as usize];
+        if unread {
+            // What came is not read: the connection goes with it.
+            pool.close();
+        } else {
+            pool.give(&setup.config, self.now, life);
+        }
+        let request = &mut self.requests[slot];
         (request.status, request.answered) = (status, Some(endpoint));
         self.conclude(slot, None);
     }
@@ -300,6 +325,9 @@ impl World<'_> {
         }
         if self.reporting {
             self.hear_load(slot);
+        }
+        if self.staged {
+            self.leave_upstream(slot, None, 200);
         }
         let request = &mut self.requests[slot];
         (request.stage, request.status) = (Stage::Streaming, 200);
@@ -404,6 +432,7 @@ impl World<'_> {
         self.requests[slot].gone = true;
         match self.requests[slot].stage {
             Stage::Dialling | Stage::Coming | Stage::Away | Stage::Done => {}
+            Stage::Following => self.conclude(slot, Some(Fault::ClientGone)),
             Stage::Queued => {
                 self.leave_line(slot);
                 self.conclude(slot, Some(Fault::ClientGone));
@@ -429,12 +458,19 @@ impl World<'_> {
             return self.conclude(slot, Some(fault));
         }
         self.tally.fault(&fault);
+        if self.staged {
+            self.settle(slot, Some(&fault));
+        }
         self.finish(slot, Message::Broken(self.requests.name(slot)));
     }
 
     /// The proxy is done with a request: the client is told what has come of it.
     pub(super) fn conclude(&mut self, slot: u32, fault: Option<Fault>) {
         let whose = self.requests.name(slot);
+        if self.staged && self.settle(slot, fault.as_ref()) {
+            // What is kept stands in for what went wrong.
+            return self.finish(slot, Message::Answer(whose));
+        }
         let request = &mut self.requests[slot];
         if let Some(fault) = fault {
             self.tally.fault(&fault);

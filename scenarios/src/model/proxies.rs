@@ -4,7 +4,7 @@
 
 use policy::{Seed, limit::WaitingRoom};
 
-use super::world::World;
+use super::{cache::Cache, stages::Limits, world::World};
 use crate::fleet::Member;
 
 /// One proxy.
@@ -21,6 +21,10 @@ pub(super) struct Proxy {
     pub(super) waiting: WaitingRoom,
     /// There may be room at an endpoint.
     pub(super) rung: bool,
+    /// What it keeps of answers, if it does.
+    pub(super) cache: Option<Cache>,
+    /// How much its clients may ask for, if that is limited.
+    pub(super) limits: Option<Limits>,
 }
 
 impl Proxy {
@@ -34,6 +38,8 @@ impl Proxy {
             setups: Vec::new(),
             waiting: WaitingRoom::new(),
             rung: false,
+            cache: None,
+            limits: None,
         }
     }
 }

@@ -32,6 +32,8 @@ pub(super) enum Stage {
     Dialling,
     /// It is on its way to the proxy.
     Coming,
+    /// It waits for another that has gone for the same.
+    Following,
     /// It waits for an endpoint with room.
     Queued,
     /// It waits for a connection to the endpoint.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backend_sim::station::JobId;
-use policy::{Instant, token::report::End};
+use policy::{Instant, token::report::End, work::number_of_target};
 
 use super::{
     backend::{FAILURE, FULL, HEALTHY, Misfortune, Owner},
@@ -138,6 +138,21 @@ impl World<'_> {
             return self.answer(endpoint, owner, how.status, bytes);
         }
         let mut work = backend.service(wish.work, draws);
+        let mut of_size = draws;
+        if backend.has_content
+            && let Some(content) = &backend.config.content
+            && let Owner::Request(Try { slot, .. }) = owner
+        {
+            let planned = &self.requests[slot].planned;
+            let letter = &mut self.clients[usize::from(planned.load)].letter;
+            if matches!(letter.method(planned), "GET" | "HEAD") {
+                of_size = backend_sim::size_of_target(number_of_target(letter.target(planned)));
+            }
+            let pending = self.pending.get(slot as usize).and_then(Option::as_ref);
+            if content.etag && pending.is_some_and(|pending| pending.conditional) {
+                work = work.mul_f64(content.unchanged);
+            }
+        }
         match backend.misfortune(draws) {
             Misfortune::Nothing => {}
             Misfortune::Delay(more) => work = work.saturating_add(more),
@@ -173,7 +188,7 @@ impl World<'_> {
         let bytes = if backend.is_session() {
             backend.session_bytes(work)
         } else {
-            backend.size(wish.size, draws)
+            backend.size(wish.size, of_size)
         };
         let arrival = backend.arrived(self.now);
         let Ok(job) = backend.station.submit(self.now, work) else {
@@ -216,6 +231,12 @@ impl World<'_> {
             Owner::Inquiry(_) => {}
             Owner::Request(attempt) => {
                 if let Some(slot) = self.requests.find_try(attempt) {
+                    let status =
+                        if self.staged && status == 200 && self.is_unchanged(slot, endpoint) {
+                            304
+                        } else {
+                            status
+                        };
                     let request = &mut self.requests[slot];
                     if request.kind == Kind::Head || matches!(status, 204 | 304) {
                         request.bytes = 0;

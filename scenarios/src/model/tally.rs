@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 use proxy::engine::{FAULTS, Fault};
 use reports::Outcome;
 
-use super::world::World;
+use super::{cache::Counts, world::World};
 use crate::{
     counters::Counters,
     generations::{absent, parts},
@@ -20,6 +20,11 @@ pub(super) struct Tally {
     pub(super) client_connections: u64,
     pub(super) upstream_connects: u64,
     pub(super) upstream_reuses: u64,
+    pub(super) cache: Counts,
+    /// Requests that were one too many of their client's.
+    pub(super) limited: u64,
+    /// Requests that an upstream near its limit has no room for.
+    pub(super) shed: u64,
     faults: [u64; FAULTS.len()],
     lengths: [u64; FAULTS.len()],
 }
@@ -55,6 +60,16 @@ impl Tally {
             "client_connections" => self.client_connections,
             "upstream_connects" => self.upstream_connects,
             "upstream_reuses" => self.upstream_reuses,
+            "cache.hits" => self.cache.hits,
+            "cache.stale" => self.cache.stale,
+            "cache.revalidated" => self.cache.revalidated,
+            "cache.misses" => self.cache.misses,
+            "cache.passed" => self.cache.passed,
+            "cache.collapsed" => self.cache.collapsed,
+            "cache.stored" => self.cache.stored,
+            "cache.refreshes" => self.cache.refreshes,
+            "limited" => self.limited,
+            "shed" => self.shed,
             _ => {
                 let fault = name.strip_prefix("faults.");
                 let place = FAULTS.iter().position(|known| Some(*known) == fault);

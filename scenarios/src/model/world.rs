@@ -15,6 +15,7 @@ use super::{
     ahead::Ahead,
     backend::Backend,
     behind::Behind,
+    cache::Pending,
     clients::{Clients, Ending},
     events::{direction_of, is_dial},
     inquiry::{End, Inquiry},
@@ -25,6 +26,7 @@ use super::{
     redirect::Redirect,
     request::{Ref, Slab, Stage, Try},
     setup::Setup,
+    stages::Held,
     tally::{Failures, Tally},
 };
 use crate::{
@@ -117,6 +119,8 @@ pub(super) enum Event {
     Sweep { proxy: u32 },
     /// An ejection ends, and somebody waits for it.
     Look { setup: u32 },
+    /// A request has waited for another that has gone for the same, and long enough.
+    FollowLate(Ref),
     /// A stream has stood still for too long, if the endpoint is still as frozen as it was.
     Stalled(Try, u32),
 }
@@ -175,6 +179,11 @@ pub(super) struct World<'a> {
     pub(super) events: u64,
     pub(super) notes: Vec<String>,
     pub(super) invariants: Invariants,
+    /// Whether a proxy has a stage before its endpoints: a limit, a cache. And what is known of requests that have passed the cache, by
+    /// their slots.
+    pub(super) staged: bool,
+    pub(super) pending: Vec<Option<Box<Pending>>>,
+    pub(super) held: Vec<Held>,
     /// In redirect mode.
     pub(super) redirect: Option<Box<Redirect>>,
 }
@@ -263,6 +272,7 @@ impl World<'_> {
                 self.setups[setup as usize].look = Instant::NEVER;
                 self.ring(self.proxy_of(setup));
             }
+            Event::FollowLate(whose) => self.follow_late(whose),
             Event::Stalled(attempt, freeze) => self.stalled(attempt, freeze),
         }
     }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use net::{Faults, NetworkFault, SimulatedNet};
+use proxy::engine::redis::Condition;
 
 use super::{
     Actors,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     fleet::Member,
-    language::{Action, Moment, Scenario, Target},
+    language::{Action, Moment, RedisState, Scenario, Target},
     reload,
 };
 
@@ -70,6 +71,15 @@ pub(super) fn perform<N: SimulatedNet>(
                 let told = |name: &str| Some(scenario.told(name, address(name)?));
                 reload::change(config, moment, proxy, told);
             })
+        }
+        Action::Redis(state) => {
+            proxies.redis().become_(match state {
+                RedisState::Well => Condition::Well,
+                RedisState::Lost => Condition::Lost,
+                RedisState::Hung => Condition::Hung,
+                RedisState::Full => Condition::Full,
+            });
+            Ok(())
         }
         Action::RestartProxy { down } => proxies.restart(moment.proxies.clone(), down.0),
         Action::Partition(target) => {

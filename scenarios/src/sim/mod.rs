@@ -27,7 +27,7 @@ use crate::{
     generations::Generations,
     interrupt::Interrupt,
     invariants::{self, Invariants, Observer},
-    language::{Action, Scenario},
+    language::{Action, Event, RedisState, Scenario},
     outcome::{Outcome, Validity, Watcher, what_the_load_saw},
     panics,
     redirect::with_secret,
@@ -254,6 +254,11 @@ async fn perform<N: SimulatedNet>(
     let problems = loadgen::validity::problems(&ledger, &measurement);
     let validity = if problems.is_empty() { Validity::Valid } else { Validity::Unreachable };
     let mut notes = trouble.unfelt(&stage.network);
+    let harmed =
+        |event: &Event| matches!(event.action, Action::Redis(state) if state != RedisState::Well);
+    if scenario.events.iter().any(harmed) && proxies.redis().calls().1 == 0 {
+        notes.push("what was done to Redis touched nobody".to_owned());
+    }
     observer.tell(|invariants, _| invariants.arrivals(backends.unrepeatable()));
     let (unfelt, refused) = backends.stop(&clock, STOP).await;
     undone.extend(refused);

@@ -10,7 +10,11 @@ use net::{BindOptions, Clock, Net, SimulatedHost};
 use policy::Seed;
 use proxy::{
     config::ProxyConfig,
-    engine::{Phase, Shared, StartError, State, WorkerArguments, run_worker},
+    engine::{
+        Phase, Shared, StartError, State, WorkerArguments,
+        redis::{Outside, StandIn},
+        run_worker,
+    },
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -27,6 +31,8 @@ pub(super) struct Proxies<H> {
     /// By number.
     all: Vec<Rc<RefCell<Succession<H>>>>,
     generations: Rc<RefCell<Generations>>,
+    /// What stands for the Redis of them all.
+    redis: StandIn,
 }
 
 /// What is told when a proxy has started, or could not be.
@@ -38,6 +44,7 @@ struct Succession<H> {
     member: Member,
     config: ProxyConfig,
     seed: Seed,
+    redis: StandIn,
     /// What the present one is told; `None` while there is none.
     present: Option<watch::Sender<State>>,
     /// The one that is due.
@@ -56,6 +63,7 @@ impl<H: SimulatedHost> Proxies<H> {
         seed: Seed,
         observer: &Observer,
     ) -> Result<Self, StartError> {
+        let redis = StandIn::default();
         let generations = Rc::new(RefCell::new(Generations::new(members.len() as u32)));
         let (mut all, mut starting) = (Vec::new(), Vec::new());
         for (member, host, config) in members {
@@ -70,6 +78,7 @@ impl<H: SimulatedHost> Proxies<H> {
                 member,
                 config,
                 seed: member.seed(seed),
+                redis: redis.clone(),
                 present: None,
                 rising: None,
                 running: Vec::new(),
@@ -85,7 +94,12 @@ impl<H: SimulatedHost> Proxies<H> {
         for started in starting {
             started.await.map_err(died)??;
         }
-        Ok(Self { all, generations })
+        Ok(Self { all, generations, redis })
+    }
+
+    /// What stands for the Redis of them all.
+    pub(super) fn redis(&self) -> &StandIn {
+        &self.redis
     }
 
     fn each(&self, which: Range<u32>) -> impl Iterator<Item = &Rc<RefCell<Succession<H>>>> {
@@ -175,7 +189,8 @@ impl<H: SimulatedHost> Succession<H> {
     /// The proxy serves what the listener accepts. To be called by a task on its host.
     fn begin(&mut self, listener: <H as Net>::Listener) {
         let shared = Arc::new(Shared::new(1, self.host.clock().now()));
-        let (present, state) = watch::channel(State::new(self.config.clone(), self.seed));
+        let outside = Outside::Simulated(self.redis.clone());
+        let (present, state) = watch::channel(State::with(self.config.clone(), self.seed, outside));
         let upstream = Arc::clone(&present.borrow().upstream);
         self.generations.borrow_mut().started(self.member.index, Arc::clone(&shared), upstream);
         let seed = self.seed.nth(self.started);

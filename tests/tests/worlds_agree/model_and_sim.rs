@@ -265,3 +265,13 @@ fn sessions() {
 fn clients_that_are_sent_to_the_endpoints() {
     agree("redirect", Whole::Times, ORDER);
 }
+
+#[test]
+fn what_is_kept_goes_stale_and_is_fetched_anew() {
+    agree("cache", Whole::Times, ORDER);
+}
+
+#[test]
+fn limits_of_clients_and_of_the_upstream() {
+    agree("limits", Whole::Nothing, ORDER);
+}

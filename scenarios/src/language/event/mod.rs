@@ -8,6 +8,7 @@ use std::{fmt::Write as _, sync::Arc};
 use backend_sim::Fault;
 use policy::{distribution::Distribution, quantity::TimeSpan};
 use proxy::config::ProxyConfig;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod table;
@@ -91,11 +92,39 @@ pub enum Action {
         /// The whole configuration after it, of each proxy that it is about; set once the scenario has been checked.
         configs: Vec<Arc<ProxyConfig>>,
     },
+    /// The Redis of the proxies changes its condition.
+    Redis(RedisState),
     /// The proxy drains and stops, and a new one starts in its place.
     RestartProxy {
         /// How long there is none.
         down: TimeSpan,
     },
+}
+
+/// How the proxies' Redis is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RedisState {
+    /// It answers.
+    Well,
+    /// Nothing is there any more, and what it kept is gone.
+    Lost,
+    /// It takes calls and does not answer.
+    Hung,
+    /// It answers, and keeps nothing more.
+    Full,
+}
+
+impl RedisState {
+    /// Its name in a file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Lost => "lost",
+            Self::Hung => "hung",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// One end of a link whose other end is the proxy.
@@ -126,6 +155,7 @@ impl Action {
             Self::Add { .. } => "add",
             Self::Remove { .. } => "remove",
             Self::Reload { .. } => "reload",
+            Self::Redis(_) => "redis",
             Self::RestartProxy { .. } => "restart_proxy",
         }
     }
@@ -141,7 +171,9 @@ impl Action {
                 Target::Endpoint(endpoint) => Some(endpoint),
                 Target::Load(_) => None,
             },
-            Self::Add { .. } | Self::Reload { .. } | Self::RestartProxy { .. } => None,
+            Self::Add { .. } | Self::Reload { .. } | Self::Redis(_) | Self::RestartProxy { .. } => {
+                None
+            }
         }
     }
 
@@ -161,6 +193,7 @@ impl Action {
         match self {
             Self::Fault { .. } => Some("it is done to endpoints, whichever proxy asks them"),
             Self::Add { .. } | Self::Remove { .. } => Some("all proxies are told of it"),
+            Self::Redis(_) => Some("the proxies share their Redis"),
             Self::Partition(_)
             | Self::Repair(_)
             | Self::Latency { .. }
@@ -191,6 +224,7 @@ impl Action {
                 write!(label, " {}", what.join(", "))
             }
             Self::RestartProxy { down } => write!(label, ", {down} down"),
+            Self::Redis(state) => write!(label, " {}", state.as_str()),
             _ => Ok(()),
         };
         label
@@ -213,7 +247,7 @@ const fn info(name: &'static str, example: &'static str, doc: &'static str) -> E
 }
 
 /// Every kind of event.
-pub const EVENTS: [EventInfo; 14] = [
+pub const EVENTS: [EventInfo; 15] = [
     info("slow", "{ endpoint = \"web-3\", factor = 20.0 }", "service takes so many times as long"),
     info(
         "fail",
@@ -239,5 +273,6 @@ pub const EVENTS: [EventInfo; 14] = [
     info("add", "{ backend = \"web\", count = 2 }", "a backend gets more endpoints"),
     info("remove", "{ endpoint = \"web-3\" }", "an endpoint is drained and leaves"),
     info("reload", "{ balance = { strategy = \"random\" } }", "the proxy's configuration changes"),
+    info("redis", "\"lost\"", "the proxies' Redis is lost, hung, full, or well again"),
     info("restart_proxy", "{ down = \"1s\" }", "the proxy drains, stops and starts again"),
 ];

@@ -9,7 +9,7 @@ use proxy::config::ProxyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, EVENTS, Endpoints, Event, Target, Which};
+use super::{Action, EVENTS, Endpoints, Event, RedisState, Target, Which};
 
 /// An event: a time and exactly one action.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +62,9 @@ pub(super) struct EventTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ProxyConfig>")]
     reload: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The Redis of the proxies is lost, hung, full, or well again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis: Option<RedisState>,
     /// The proxy drains and stops, and a new one starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     restart_proxy: Option<RestartTable>,
@@ -224,6 +227,7 @@ impl TryFrom<EventTable> for Event {
         actions.extend(table.remove.map(|t| Action::Remove { endpoint: t.endpoint }));
         let reload = |changes| Action::Reload { changes, configs: Vec::new() };
         actions.extend(table.reload.map(reload));
+        actions.extend(table.redis.map(Action::Redis));
         actions.extend(table.restart_proxy.map(|t| Action::RestartProxy { down: t.down }));
         let mut actions = actions.into_iter();
         match (actions.next(), actions.next()) {
@@ -274,6 +278,7 @@ impl From<Event> for EventTable {
             Action::Add { backend, count } => table.add = Some(AddTable { backend, count }),
             Action::Remove { endpoint } => table.remove = Some(EndpointTable { endpoint }),
             Action::Reload { changes, .. } => table.reload = Some(changes),
+            Action::Redis(state) => table.redis = Some(state),
             Action::RestartProxy { down } => table.restart_proxy = Some(RestartTable { down }),
         }
         table

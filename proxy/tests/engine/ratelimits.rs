@@ -348,6 +348,30 @@ fn a_route_has_limits_of_its_own_and_upstreams_have_one_each() {
 }
 
 #[test]
+fn what_the_cache_answers_counts_for_the_client_and_takes_no_place_at_the_upstream() {
+    let origin = Origin::new();
+    let rig = Rig::start(with_admin(configured(&format!(
+        "endpoints = [\"{}\"]\ncache.enabled = true\nlimit.rate = [{{ name = \"a\", requests = 3, per = \"1h\" }}]\n\
+         limit.adaptive = {{ algorithm = \"fixed\", start = 1, min = 1 }}",
+        origin.address()
+    ))));
+    let mut client = rig.client();
+    client.send("GET /kept HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut upstream = origin.accept();
+    upstream.request();
+    upstream.send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(standing(&client.response()).2.as_deref(), Some("\"a\";r=2"));
+    // Somebody else has the only place at the upstream.
+    let mut other = rig.client();
+    other.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("it is under way", || under_way(&rig) == 1);
+    // What the cache has it has said nothing of before; it is told anew.
+    let hit = get(&mut client, "/kept", "");
+    assert_eq!((hit.status(), standing(&hit).2.as_deref()), (200, Some("\"a\";r=0")));
+    assert_eq!(get(&mut client, "/kept", "").status(), 429);
+}
+
+#[test]
 fn without_limits_nothing_is_said_of_them() {
     let (_origin, rig) = rig("");
     let response = rig.get("/");

@@ -10,6 +10,7 @@ use proxy::{
 
 mod arguments;
 mod logging;
+mod shorthand;
 mod signals;
 
 use arguments::Arguments;
@@ -25,6 +26,15 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return bad_configuration(&error),
     };
+    if arguments.print_config {
+        return match arguments.printed() {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => bad_configuration(&error),
+        };
+    }
     if arguments.check {
         println!("the configuration is good: {} endpoints", config.endpoints.len());
         return ExitCode::SUCCESS;

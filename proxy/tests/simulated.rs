@@ -13,13 +13,17 @@ use std::{
     time::Duration,
 };
 
-use backend_sim::BackendConfig;
+use backend_sim::{BackendConfig, content::ContentConfig};
 use loadgen::{Carry, Ledger, NamedLoad, Plan, Progress, Share, Stop};
 use net::{
     BindOptions, Crash, Faults, Hits, LinkSettings, Net, NetworkFault,
     memory::{Host, Memory, MemorySettings},
 };
-use policy::{Seed, distribution::Distribution, quantity::TimeSpan};
+use policy::{
+    Seed,
+    distribution::Distribution,
+    quantity::{ByteSize, TimeSpan},
+};
 use proxy::{
     config::{EndpointConfig, ProxyConfig},
     engine::{Fact, Shared, Standing, State, Turn, Witness, WorkerArguments, run_worker},
@@ -255,6 +259,36 @@ fn a_seed_gives_the_same_run_on_a_rough_network() {
     assert_eq!(seen, timed(&tunnel));
     tunnel.seed = 8;
     assert_ne!(seen.trace, timed(&tunnel).trace);
+}
+
+/// What the proxy draws for names, what it compresses and what it counts is the seed's as well.
+#[test]
+fn a_seed_gives_the_same_names_and_the_same_compressed_bytes() {
+    let content = ContentConfig { media_type: "text/plain".into(), ..ContentConfig::default() };
+    let mut tunnel = Tunnel {
+        seed: 7,
+        link: LinkSettings { latency: constant(200 * MICRO), ..LinkSettings::default() },
+        endpoints: 2,
+        backend: BackendConfig {
+            content: Some(content),
+            response: Distribution::Constant(ByteSize(20_000)),
+            ..BackendConfig::default()
+        },
+        proxy: "[tracing]\nrequest_id = true\ntraceparent = true\nsampled = 0.5\n[compression]\nenabled = true\n\
+                [analytics]\nenabled = true\nkeys = 10\n",
+        load: "arrivals = { poisson = { rate = 100 } }\n\
+               request = [{ path = \"/1\", headers = { \"accept-encoding\" = \"zstd\" } }, \
+               { path = \"/2\", headers = { \"accept-encoding\" = \"br\" } }, \
+               { path = \"/3\", headers = { \"accept-encoding\" = \"gzip\" } }]",
+        duration: Duration::from_secs(2),
+        faults: Vec::new(),
+    };
+    let seen = run(&tunnel);
+    assert_eq!(seen.failures, [""; 0]);
+    assert!(seen.figure("ok") > 100.0);
+    assert_eq!(seen, run(&tunnel));
+    tunnel.seed = 8;
+    assert_ne!(seen.trace, run(&tunnel).trace);
 }
 
 #[test]

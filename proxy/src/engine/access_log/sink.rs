@@ -310,8 +310,9 @@ impl LogFile {
         let renamed = if keep == 0 {
             std::fs::remove_file(&self.path)
         } else {
-            for number in (1..keep).rev() {
-                // The first few times there are not so many yet.
+            let older = (1..keep).take_while(|number| numbered(*number).exists()).count() as u32;
+            for number in (1..=older).rev() {
+                // One that cannot be moved is written over, and that is what rotation is for.
                 let _ = std::fs::rename(numbered(number), numbered(number + 1));
             }
             std::fs::rename(&self.path, numbered(1))

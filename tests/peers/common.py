@@ -93,15 +93,15 @@ def scratch():
     return folder
 
 
-def origins(folder, core, sizes, count=4):
-    """`count` origins in one nginx, each on a port of its own, with a file of each size."""
+def origins(folder, core, sizes, count=4, extra=""):
+    """`count` origins in one nginx, each on a port of its own, with a file of each size; `extra` is for each server."""
     ports = [free_port() for _ in range(count)]
     files = folder / "files"
     files.mkdir()
     for size in sizes:
         (files / str(size)).write_bytes(b"x" * size)
     listen = "\n".join(
-        f"server {{ listen 127.0.0.1:{port} backlog=4096; root {files}; keepalive_requests 100000000; }}"
+        f"server {{ listen 127.0.0.1:{port} backlog=4096; root {files}; keepalive_requests 100000000; {extra} }}"
         for port in ports
     )
     config = folder / "origin.conf"
@@ -113,7 +113,7 @@ http {{ access_log off; sendfile on; tcp_nopush off; open_file_cache max=100; de
     return Server("origins", core, ["nginx", "-c", config], ports[0]), ports
 
 
-def nginx(folder, core, ports):
+def nginx(folder, core, ports, http="", location=""):
     port = free_port()
     config = folder / "nginx.conf"
     upstream = "\n".join(f"server 127.0.0.1:{p};" for p in ports)
@@ -122,12 +122,12 @@ def nginx(folder, core, ports):
 events {{ worker_connections 16384; }}
 worker_rlimit_nofile 32768;
 # Its default of 8 × 4 KiB is not made for bodies of 100 KiB; these are, and change nothing for small ones.
-http {{ access_log off; proxy_buffer_size 16k; proxy_buffers 16 16k;
+http {{ access_log off; proxy_buffer_size 16k; proxy_buffers 16 16k; {http}
 upstream origins {{ {upstream} keepalive 256; keepalive_requests 100000000; }}
 server {{ listen 127.0.0.1:{port} backlog=4096; keepalive_requests 100000000; keepalive_timeout 600s;
 location / {{ proxy_pass http://origins; proxy_http_version 1.1; proxy_set_header Connection "";
 proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $host; }} }} }}"""
+proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $host; {location} }} }} }}"""
     )
     return Server("nginx", core, ["nginx", "-c", config], port, worker_is_child=True)
 

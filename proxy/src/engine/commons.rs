@@ -80,13 +80,19 @@ fn caches(
     }
     let new = || Arc::new(Shards::new(&config.cache));
     let shards = kept.map_or_else(new, Arc::clone);
-    let cache = |number: usize| {
-        let rules = || Arc::new(Rules::new(of(number), seed));
-        of(number).enabled.then(|| Cache {
-            rules: rules(),
-            shards: Arc::clone(&shards),
-            tier: redis.tier.clone(),
-        })
+    let rules = |number: usize| {
+        let route = number.checked_sub(1).and_then(|route| config.routes.get(route));
+        let upstream = route.and_then(|route| route.upstream.as_deref()).unwrap_or_default();
+        let rules = || Arc::new(Rules::new(of(number), seed).of_upstream(upstream));
+        of(number).enabled.then(rules)
     };
-    services.map(cache).collect()
+    let rules: Vec<Option<Arc<Rules>>> = services.map(rules).collect();
+    let all: Arc<[Arc<Rules>]> = rules.iter().flatten().cloned().collect();
+    let cache = |rules: Arc<Rules>| Cache {
+        rules,
+        all: Arc::clone(&all),
+        shards: Arc::clone(&shards),
+        tier: redis.tier.clone(),
+    };
+    rules.into_iter().map(|rules| rules.map(cache)).collect()
 }

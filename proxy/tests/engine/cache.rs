@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use proxy::config::ProxyConfig;
 
-use crate::support::{Message, Origin, Rig, Wire, config, eventually, pattern};
+use crate::support::{Message, Origin, Rig, Wire, config, configured, eventually, pattern};
 
 /// The configuration with a cache before this origin.
 pub(crate) fn caching(origin: &Origin) -> ProxyConfig {
@@ -33,9 +33,9 @@ impl Asked {
     }
 }
 
-/// An origin that answers its nth request (from 1) with what `answer` says; none where that is nothing: it closes then.
+/// An origin that answers its nth request (from 1) with what `answer` says; it closes where that is nothing.
 pub(crate) fn origin(
-    answer: impl Fn(usize, &Message) -> Option<Vec<u8>> + Send + Sync + 'static,
+    answer: impl Fn(usize, &Message) -> Vec<u8> + Send + Sync + 'static,
 ) -> (Origin, Asked) {
     let asked = Asked::default();
     let notes = asked.clone();
@@ -43,8 +43,8 @@ pub(crate) fn origin(
         while wire.is_asked() {
             let Ok(request) = wire.try_request() else { return };
             let number = notes.note(request.clone());
-            let Some(answer) = answer(number, &request) else { return };
-            if wire.try_send(answer).is_err() {
+            let answer = answer(number, &request);
+            if answer.is_empty() || wire.try_send(answer).is_err() {
                 return;
             }
         }
@@ -53,16 +53,16 @@ pub(crate) fn origin(
 }
 
 /// An answer with these fields and this body.
-pub(crate) fn with(fields: &str, body: &str) -> Option<Vec<u8>> {
+pub(crate) fn with(fields: &str, body: &str) -> Vec<u8> {
     status(200, fields, body)
 }
 
 /// The same with a status.
-pub(crate) fn status(status: u16, fields: &str, body: &str) -> Option<Vec<u8>> {
-    let lines: String = fields.lines().map(|line| format!("{}\r\n", line.trim())).collect();
+pub(crate) fn status(status: u16, fields: &str, body: &str) -> Vec<u8> {
+    let lines = lines(fields);
     let length =
         if status == 304 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    Some(format!("HTTP/1.1 {status} X\r\n{lines}{length}\r\n{body}").into_bytes())
+    format!("HTTP/1.1 {status} X\r\n{lines}{length}\r\n{body}").into_bytes()
 }
 
 /// One that is always the same.
@@ -79,8 +79,13 @@ pub(crate) fn get(rig: &Rig, path: &str, fields: &str) -> Message {
 
 /// A request, whose connection ends with it.
 pub(crate) fn request(method: &str, path: &str, fields: &str) -> String {
-    let lines: String = fields.lines().map(|line| format!("{}\r\n", line.trim())).collect();
+    let lines = lines(fields);
     format!("{method} {path} HTTP/1.1\r\nHost: shop\r\n{lines}Connection: close\r\n\r\n")
+}
+
+/// Fields as they are on the wire.
+fn lines(fields: &str) -> String {
+    fields.lines().flat_map(|line| [line.trim(), "\r\n"]).collect()
 }
 
 /// What the response says of the cache.
@@ -254,7 +259,7 @@ fn stale_is_better_than_an_error_where_that_is_allowed() {
             1 | 2 => with("Cache-Control: max-age=0, stale-if-error=60\nETag: \"1\"", "hello"),
             3 | 4 => status(503, "", "down"),
             // It closes, and says nothing.
-            _ => None,
+            _ => Vec::new(),
         }
     });
     let rig = Rig::start(caching(&origin));
@@ -342,7 +347,7 @@ fn a_body_in_chunks_is_stored_with_its_length() {
     let (origin, asked) = origin(|_, _| {
         let head =
             "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n";
-        Some(format!("{head}5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n").into_bytes())
+        format!("{head}5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n").into_bytes()
     });
     let rig = Rig::start(caching(&origin));
     let first = get(&rig, "/a", "");
@@ -372,7 +377,7 @@ fn what_is_too_large_passes_and_is_not_stored() {
         if !request.start().contains("/known") {
             answer.extend_from_slice(b"\r\n0\r\n\r\n");
         }
-        Some(answer)
+        answer
     });
     let mut config = caching(&origin);
     config.cache.object = policy::quantity::ByteSize(99_999);
@@ -413,7 +418,7 @@ fn a_slow_client_holds_up_nobody() {
             "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: {}\r\n\r\n",
             sent.len()
         );
-        Some([head.as_bytes(), &sent].concat())
+        [head.as_bytes(), &sent].concat()
     });
     let rig = Rig::start(caching(&origin));
     assert!(get(&rig, "/a", "").body == body);
@@ -478,4 +483,69 @@ fn parts_that_make_a_whole_are_put_together() {
     let whole = get(&rig, "/a", "");
     assert_eq!((whole.status(), whole.text()), (200, "0123456789"));
     assert_eq!(asked.count(), 2);
+}
+
+#[test]
+fn what_two_upstreams_answer_for_one_url_is_kept_apart() {
+    let (ours, asked) = always("Cache-Control: max-age=60", "ours");
+    let (theirs, asked_there) = always("Cache-Control: max-age=60", "theirs");
+    let text = format!(
+        "endpoints = [\"{}\"]\ncache = {{ enabled = true }}\n[upstreams.other]\nendpoints = [\"{}\"]\n\
+         [[routes]]\nmatch = {{ header = {{ X-Other = \"yes\" }} }}\nupstream = \"other\"",
+        ours.address(),
+        theirs.address(),
+    );
+    let rig = Rig::start(configured(&text));
+    for _ in 0..2 {
+        assert_eq!(get(&rig, "/a", "").text(), "ours");
+        assert_eq!(get(&rig, "/a", "X-Other: yes").text(), "theirs");
+        eventually("both are stored", || rig.sum(|stats| &stats.cache.stored) == 2);
+    }
+    assert_eq!((asked.count(), asked_there.count()), (1, 1));
+    // What changes it through one is another for both.
+    let mut client = rig.client();
+    client.send("POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.response().text(), "ours");
+    assert_eq!(get(&rig, "/a", "X-Other: yes").text(), "theirs");
+    assert_eq!((asked.count(), asked_there.count()), (2, 2));
+}
+
+#[test]
+fn a_stored_response_is_compressed_for_who_takes_it_so() {
+    let body: &'static str = Box::leak("hello hello hello ".repeat(500).into_boxed_str());
+    let (origin, asked) =
+        always("Cache-Control: max-age=60\nContent-Type: text/plain\nETag: \"1\"", body);
+    let mut config = caching(&origin);
+    config.compression.enabled = true;
+    let rig = Rig::start(config);
+    assert_eq!(get(&rig, "/a", "").text(), body);
+    eventually("it is stored", || rig.sum(|stats| &stats.cache.stored) == 1);
+    let packed = get(&rig, "/a", "Accept-Encoding: gzip");
+    assert_eq!(packed.field("Content-Encoding").as_deref(), Some("gzip"));
+    assert_eq!(packed.field("Transfer-Encoding").as_deref(), Some("chunked"));
+    assert!(packed.body.len() < body.len() / 10 && packed.body.starts_with(&[0x1f, 0x8b]));
+    assert!(told(&packed).contains("hit"), "{}", packed.head);
+    assert_eq!(get(&rig, "/a", "").text(), body, "what is stored is as it was");
+    let same = get(&rig, "/a", "Accept-Encoding: gzip\nIf-None-Match: W/\"1\"");
+    assert_eq!(same.status(), 304);
+    assert_eq!(asked.count(), 1);
+    rig.is_quiet_again();
+}
+
+#[test]
+fn filters_see_stored_responses_too() {
+    let (origin, asked) = always("Cache-Control: max-age=60\nX-Secret: 1", "hello");
+    let text = format!(
+        "endpoints = [\"{}\"]\ncache = {{ enabled = true }}\n\
+         [[filter]]\nresponse_header = {{ remove = [\"X-Secret\"], set = {{ X-Seen = \"yes\" }} }}",
+        origin.address(),
+    );
+    let rig = Rig::start(configured(&text));
+    for _ in 0..2 {
+        let response = get(&rig, "/a", "");
+        assert_eq!((response.text(), response.field("X-Secret")), ("hello", None));
+        assert_eq!(response.field("X-Seen").as_deref(), Some("yes"));
+        eventually("it is stored", || rig.sum(|stats| &stats.cache.stored) == 1);
+    }
+    assert_eq!(asked.count(), 1);
 }

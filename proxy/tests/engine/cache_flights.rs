@@ -174,10 +174,8 @@ fn what_broke_off_lets_another_try() {
     let (origin, asked) = origin(move |number, _| {
         holds.pass();
         match number {
-            1 => Some(
-                b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 10\r\n\r\nhe"
-                    .to_vec(),
-            ),
+            1 => b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 10\r\n\r\nhe"
+                .to_vec(),
             _ => with("Cache-Control: max-age=60", "hello"),
         }
     });

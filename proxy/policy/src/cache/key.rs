@@ -1,7 +1,7 @@
 //! What two requests have in common that ask for the same: the primary key (RFC 9111, section 2).
 //!
 //! The text is `host/path?query`, as it is written to purge it, and below it, a line each, the fields and cookies that the configuration
-//! names. What is written differently and means the same is the same (RFC 3986, section 6.2.2): the host in small letters, `%7e` is `~`,
+//! names, and the upstream, if it is not the proxy's own. What is written differently and means the same is the same (RFC 3986, section 6.2.2): the host in small letters, `%7e` is `~`,
 //! `%2f` is `%2F`. Nothing else is: `/a/../b` is not `/b`, for the endpoint may see it otherwise.
 //!
 //! The store finds by a hash of 128 bits and compares the text. The hash is SipHash-2-4 (Aumasson and Bernstein 2012) with a key from the
@@ -30,6 +30,7 @@ impl Rules {
         if !self.plain_key {
             self.extras(asked, out);
         }
+        self.realm(out);
         self.hash.of(out)
     }
 
@@ -40,9 +41,18 @@ impl Rules {
         let path = parts.next().unwrap_or_default();
         self.target(path, parts.next(), &mut text);
         if self.key.headers.is_empty() && self.key.cookies.is_empty() {
+            self.realm(&mut text);
             Purge::Url { hash: self.hash.of(&text), text }
         } else {
             Purge::UrlWithExtras { text }
+        }
+    }
+
+    /// Whose answers they are, in a line of its own, where they are not the proxy's own endpoints'.
+    fn realm(&self, out: &mut Vec<u8>) {
+        if !self.upstream.is_empty() {
+            out.extend_from_slice(b"\n@");
+            out.extend_from_slice(self.upstream.as_bytes());
         }
     }
 

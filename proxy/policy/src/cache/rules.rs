@@ -29,6 +29,8 @@ pub struct Rules {
     pub(super) set_cookie: SetCookie,
     pub(super) key: KeyConfig,
     pub(super) plain_key: bool,
+    /// The upstream whose answers these are; empty for the proxy's own.
+    pub(super) upstream: Box<str>,
     pub(super) tags: Vec<Box<str>>,
     pub(super) targeted: Vec<Box<str>>,
     pub(super) hash: HashKey,
@@ -65,6 +67,7 @@ impl Rules {
                 && key.headers.is_empty()
                 && key.cookies.is_empty(),
             key: key.clone(),
+            upstream: Box::default(),
             tags: lower(&config.tags),
             targeted: lower(&config.targeted),
             hash: HashKey::new(hash_seed(seed)),
@@ -72,6 +75,14 @@ impl Rules {
             bypass_cookies: own(&config.bypass.cookies),
             bypass_headers: lower(&config.bypass.headers),
         }
+    }
+
+    /// The same for answers of the upstream of this name. One URL may lead to several, where routes go by more than that: what they answer
+    /// is kept apart.
+    #[must_use]
+    pub fn of_upstream(mut self, name: &str) -> Self {
+        self.upstream = name.into();
+        self
     }
 
     /// The largest body that is kept, in bytes.

@@ -154,7 +154,7 @@ impl<N: Net> Exchange<'_, N> {
 
     /// Looks into the store; `since` is when it began to wait for another, if it did.
     fn look_up(&mut self, cache: &Cache, since: Option<Instant>) -> Looked {
-        let Cache { rules, shards, tier } = cache;
+        let Cache { rules, shards, tier, .. } = cache;
         let second = || tier.as_ref().map(|tier| Box::new(Second::new(tier, self.worker.clock)));
         let stats = &self.worker.stats.cache;
         let now = if since.is_some() { self.worker.clock.now() } else { self.begun };

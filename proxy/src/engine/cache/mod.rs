@@ -50,6 +50,8 @@ pub(crate) use shards::Shards;
 pub(crate) struct Cache {
     /// What may be stored and given.
     pub(crate) rules: Arc<Rules>,
+    /// Those of all services: what one changes another may have stored.
+    pub(crate) all: Arc<[Arc<Rules>]>,
     /// What is stored.
     pub(crate) shards: Arc<Shards>,
     /// Where else something may be.

@@ -311,11 +311,20 @@ impl<N: Net> Exchange<'_, N> {
         let asked = fields.asked(&self.setup.signature, &self.client.peer);
         let wanted = cache.rules.read(&asked);
         let answered = ResponseFields(&self.pad.response);
-        for purge in cache.rules.invalidates(&asked, &wanted, &answered.answered()) {
+        let answered = answered.answered();
+        let of_all =
+            cache.all.iter().flat_map(|rules| rules.invalidates(&asked, &wanted, &answered));
+        let mut done = Vec::new();
+        for purge in of_all {
+            // Most services make keys alike.
+            if done.contains(&purge) {
+                continue;
+            }
             cache.shards.purge(&purge, Mode::Hard);
             if let Some(tier) = &cache.tier {
-                second::forget(tier, self.worker.clock, purge);
+                second::forget(tier, self.worker.clock, purge.clone());
             }
+            done.push(purge);
         }
     }
 

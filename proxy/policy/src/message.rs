@@ -108,9 +108,12 @@ impl Edits {
     }
 
     /// Forgets all of it, and keeps the memory.
+    #[inline]
     pub fn clear(&mut self) {
-        self.list.clear();
-        self.target = None;
+        if !self.is_empty() {
+            self.list.clear();
+            self.target = None;
+        }
     }
 
     /// Leaves out every field of this name.

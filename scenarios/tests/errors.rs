@@ -122,6 +122,7 @@ fn the_proxy() {
         "[proxy.balance]\nstrategy = \"p3c\"",
         "[proxy.timeouts]\nconnect = \"0s\"",
         "[proxy]\nendpoints = [\"127.0.0.1:80\"]",
+        "[proxy.upstreams.api]\nendpoints = [\"127.0.0.1:80\"]",
     ]);
     insta::assert_snapshot!(pictures);
 }

@@ -142,8 +142,17 @@ impl Check<'_> {
         let drawn = |problem: &proxy::config::Problem| {
             problem.path == "redirect.secret" && scenario.proxy.redirect.secret.is_none()
         };
-        for problem in scenario.proxy.problems().iter().filter(|problem| !drawn(problem)) {
+        let of_upstreams = |problem: &proxy::config::Problem| problem.path.starts_with("upstreams");
+        let problems = scenario.proxy.problems();
+        for problem in problems.iter().filter(|problem| !drawn(problem) && !of_upstreams(problem)) {
             self.impossible("proxy", &problem.path, &problem.message);
+        }
+        if !scenario.proxy.upstreams.is_empty() {
+            self.advise(
+                "proxy.upstreams",
+                "a scenario's endpoints are its backends, all behind one upstream",
+                "leave `upstreams` out; routes may have their own `cache`, `limit`, `filter` and `compression`",
+            );
         }
         if !scenario.proxy.endpoints.is_empty() {
             let message = "a scenario's endpoints are its backends";

@@ -145,6 +145,11 @@ impl Check<'_> {
                 "endpoints let in only whom the proxy redirects, or everybody, from the start on";
             self.problems.push(current.problem("proxy.mode", message).help(help));
         }
+        if !changed.upstreams.is_empty() {
+            let message = "a scenario's endpoints are its backends, all behind one upstream";
+            let help = "leave `upstreams` out";
+            self.problems.push(current.problem("proxy.upstreams", message).help(help));
+        }
         if changed.endpoints != scenario.proxy.endpoints {
             let message = "a scenario's endpoints are its backends";
             let help = "use the events `add` and `remove`";

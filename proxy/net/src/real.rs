@@ -124,6 +124,16 @@ mod tests {
     const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
     #[test]
+    fn what_takes_long_is_computed_on_another_thread() {
+        run(async |net: Real| {
+            let there = net.compute(|| std::thread::current().id()).await.expect("it is computed");
+            assert_ne!(there, std::thread::current().id());
+            // Work that dies is an error, and nobody else's end.
+            assert!(net.compute(|| assert_eq!(1, 2, "on purpose")).await.is_err());
+        });
+    }
+
+    #[test]
     fn bytes_go_there_and_back_and_a_reset_is_seen_as_one() {
         run(async |net| {
             let listener = net.bind(ANY, BindOptions::default()).await.unwrap();

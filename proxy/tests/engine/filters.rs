@@ -261,3 +261,36 @@ fn files_are_read_with_the_configuration() {
     assert_eq!(ask(&rig, "GET /", "User-Agent: CURL/8\r\n").status(), 403);
     assert_eq!(ask(&rig, "GET /", "User-Agent: wget\r\n").status(), 200);
 }
+
+#[test]
+fn what_is_cached_is_given_to_those_only_who_may_pass() {
+    let origin = Origin::serving(|mut wire| {
+        while wire.is_asked() {
+            wire.request();
+            wire.send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nServer: o\r\nContent-Length: 2\r\n\r\nhi");
+        }
+    });
+    let rig = Rig::start(configured(&format!(
+        r#"
+        endpoints = ["{}"]
+        filter = [
+            {{ deny = {{ header = {{ X-Bad = true }} }} }},
+            {{ rewrite = {{ prefix = "/old/", to = "/new/" }} }},
+            {{ response_header = {{ remove = "Server", set = {{ X-Seen = "1" }} }} }},
+        ]
+        [cache]
+        enabled = true
+        "#,
+        origin.address()
+    )));
+    for hit in [false, true, true] {
+        let response = ask(&rig, "GET /new/x", "");
+        let status = response.field("Cache-Status").expect("it says where it was");
+        assert_eq!((response.text(), status.contains("hit")), ("hi", hit), "{status}");
+        assert_eq!(
+            (response.field("X-Seen").as_deref(), response.field("Server")),
+            (Some("1"), None)
+        );
+        assert_eq!(ask(&rig, "GET /new/x", "X-Bad: 1\r\n").status(), 403);
+    }
+}

@@ -157,3 +157,14 @@ proptest! {
         });
     }
 }
+
+#[test]
+fn computing_takes_no_time() {
+    on(1, rough(), async |memory| {
+        let (a, _) = two(&memory);
+        let before = a.clock().now();
+        let here = std::thread::current().id();
+        let there = a.compute(|| std::thread::current().id()).await;
+        assert_eq!((there.ok(), a.clock().now()), (Some(here), before));
+    });
+}

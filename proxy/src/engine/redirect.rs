@@ -132,6 +132,9 @@ impl<N: Net> Exchange<'_, N> {
             sticky.write(bound, out);
             out.extend_from_slice(b"\r\n");
         }
+        for (name, value) in self.pad.back.added() {
+            http1::encode::field(out, name.as_bytes(), value);
+        }
         self.worker.with_date(|date| http1::encode::field(out, b"Date", date));
         http1::encode::content_length(out, 0);
         Persistence::of(request.version(), keep).write(out);

@@ -373,3 +373,14 @@ fn a_trusted_peer_names_its_requests() {
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(client.response().field("X-Request-Id").as_deref(), Some("mine"));
 }
+
+#[test]
+fn a_client_that_is_sent_elsewhere_learns_its_id() {
+    let mut config = config(&["127.0.0.1:1".parse().expect("an address")]);
+    config.mode = proxy::config::Mode::Redirect;
+    config.redirect.secret = Some(proxy::config::Secret("a secret of the tests".to_owned()));
+    config.tracing.request_id = true;
+    let response = Rig::start(config).get("/");
+    assert_eq!(response.status(), 307);
+    assert_eq!(response.field("X-Request-Id").map(|id| id.len()), Some(32));
+}

@@ -2,7 +2,7 @@
 //!
 //! One of these belongs to one worker, which tells it of each request that has ended ([`Analytics::note`]); nobody else touches it. Whoever wants to
 //! know gets copies of all workers' and has them put together ([`Summary`]). What is a list of names that strangers choose (paths, clients, user agents,
-//! referrers) is a [sketch](sketch) with its error; what is a matter of time is a ring of the last day's minutes, for each route.
+//! referrers) is a [sketch] with its error; what is a matter of time is a ring of the last day's minutes, for each route.
 //!
 //! Memory for each worker: four sketches of `keys` counters (about 400 bytes each with a long key), and 330 KiB for each route that has had a request, of at most
 //! 64; those beyond are counted together.

@@ -411,3 +411,69 @@ fn a_witness_sees_what_goes_out_and_what_comes_back() {
     // It changes nothing.
     assert_eq!(seen, run(&tunnel));
 }
+
+/// Counts what goes to endpoints.
+#[derive(Debug, Default)]
+struct Sendings(RefCell<u64>);
+
+impl Witness for Sendings {
+    fn configured(&self, _: &Arc<ProxyConfig>) -> u32 {
+        0
+    }
+
+    fn saw(&self, _: u32, fact: Fact<'_>) {
+        if let Fact::Sent(_) = fact {
+            *self.0.borrow_mut() += 1;
+        }
+    }
+}
+
+/// What so much load on one URL is for a cache that keeps each answer for a second, and how much of it came to the backend.
+fn cached(seed: u64, load: &str, proxy: &str) -> (Seen, u64) {
+    let tunnel = Tunnel {
+        seed,
+        link: LinkSettings { latency: constant(200 * MICRO), ..LinkSettings::default() },
+        endpoints: 1,
+        backend: BackendConfig {
+            workers: 1,
+            service: constant(Duration::from_millis(20)),
+            content: Some(ContentConfig::default()),
+            ..BackendConfig::default()
+        },
+        proxy: &format!("[cache]\nenabled = true\nttl = \"1s\"\n{proxy}"),
+        load,
+        duration: Duration::from_secs(10),
+        faults: Vec::new(),
+    };
+    let sendings = Rc::new(Sendings::default());
+    let seen = run_before(&tunnel, Some(Rc::clone(&sendings) as Rc<dyn Witness>));
+    assert_eq!(seen, run(&tunnel), "the same seed gives the same run");
+    let sent = *sendings.0.borrow();
+    (seen, sent)
+}
+
+#[test]
+fn a_stampede_on_a_cold_cache_is_one_request_to_the_backend() {
+    let (seen, sent) = cached(7, "users = 1000\nrequests = 1000", "");
+    assert_eq!((seen.figure("ok"), &seen.failures), (1000.0, &Vec::new()));
+    assert_eq!(sent, 1);
+    // All have waited for the one: connecting, asking, its service, and the way back.
+    assert!(seen.figure("latency.max") < 22.0, "{} ms", seen.figure("latency.max"));
+    // Without collapsing each that comes meanwhile goes by itself, and the only worker has them one after the other.
+    let (alone, sent) = cached(7, "users = 100\nrequests = 100", "collapse = { enabled = false }");
+    assert_eq!(sent, 100);
+    assert!(alone.figure("latency.max") > 100.0 * 20.0);
+}
+
+#[test]
+fn what_is_fresh_for_a_second_is_asked_for_once_a_second() {
+    let load = "arrivals = { poisson = { rate = 500 } }";
+    let (seen, sent) = cached(7, load, "");
+    assert_eq!(seen.failures, [""; 0]);
+    assert!((9..=10).contains(&sent), "{sent}");
+    // Who comes while it is fetched waits for it; with stale answers in the meantime nobody does.
+    assert!(seen.figure("latency.max") > 20.0);
+    let (seen, sent) = cached(7, load, "stale_while_revalidate = \"1s\"");
+    assert!((9..=10).contains(&sent), "{sent}");
+    assert!(seen.figure("latency.p99") < 1.0, "{} ms", seen.figure("latency.p99"));
+}

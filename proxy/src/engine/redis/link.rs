@@ -34,7 +34,7 @@ use tokio::sync::{Notify, watch};
 use super::{Failed, Script, Unavailable};
 
 /// Between two tries to connect: at first, and at most.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
 /// Connections, and the thread that keeps them.
 #[derive(Debug)]
@@ -112,6 +112,13 @@ impl Link {
         for slot in &*self.slots {
             slot.renew.notify_one();
         }
+    }
+
+    /// Whether there is a connection.
+    pub(super) fn is_connected(&self) -> bool {
+        let is_there =
+            |slot: &Slot| slot.connection.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        self.slots.iter().any(is_there)
     }
 
     /// The next connection that is there.

@@ -313,7 +313,10 @@ impl Redis {
         let more = |calls: u32| (calls < self.config.in_flight).then(|| calls + 1);
         self.under_way.fetch_update(Relaxed, Relaxed, more).map_err(|_| Unavailable::Busy)?;
         let (now, mut gate) = (clock.now(), self.gate());
+        // A probe without a connection would tell nothing new, and put off the next one.
+        let in_vain = matches!(&self.far, Far::Real(link) if !gate.all.breaker.is_closed() && !link.is_connected());
         let room = match access {
+            _ if in_vain => Err(Unavailable::Resting),
             Access::Reads => Ok(None),
             Access::Writes => gate.room.breaker.ask(now).map(Some).ok_or(Unavailable::Full),
         };

@@ -1,7 +1,7 @@
 //! Calls to a real Redis, and what becomes of them when it is killed, hung or full; and the stand-in beside it.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -227,6 +227,55 @@ fn calls_have_a_bound_and_those_given_up_make_room() {
         stand_in.become_(Condition::Well);
         assert!(redis.read(&clock, &cmd("PING")).await.is_ok());
     });
+}
+
+/// What the log gets.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn it_is_said_once_when_it_begins_and_once_when_it_ends() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
+    tracing::subscriber::with_default(log.finish(), || {
+        run_virtually(async |clock| {
+            let stand_in = StandIn::default();
+            let redis = Redis::in_memory(quick(RedisConfig::default()), stand_in.clone(), Seed(1));
+            for condition in [Condition::Lost, Condition::Hung] {
+                stand_in.become_(condition);
+                for _ in 0..500 {
+                    assert!(redis.read(&clock, &cmd("PING")).await.is_err());
+                    clock.sleep(Duration::from_millis(1)).await;
+                }
+                stand_in.become_(Condition::Well);
+                settled(&redis, &clock).await;
+            }
+            stand_in.become_(Condition::Full);
+            let set = cmd("SET").arg("a").arg("1").clone();
+            for _ in 0..500 {
+                assert!(redis.write(&clock, &set).await.is_err());
+                clock.sleep(Duration::from_millis(1)).await;
+            }
+        });
+    });
+    let said = lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let said = String::from_utf8_lossy(&said);
+    let count = |what: &str| said.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(count("is not available"), 2, "{said}");
+    assert_eq!(count("is available again"), 2, "{said}");
+    assert_eq!((count("is full"), said.lines().count()), (1, 5), "{said}");
 }
 
 #[test]

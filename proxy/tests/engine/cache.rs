@@ -549,3 +549,42 @@ fn filters_see_stored_responses_too() {
     }
     assert_eq!(asked.count(), 1);
 }
+
+#[test]
+fn what_is_being_stored_has_its_bound_too() {
+    let body = pattern(400 << 10);
+    let (sent, gate) = (body.clone(), Arc::new(Mutex::new(())));
+    let held = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    let waits = Arc::clone(&gate);
+    let origin = Origin::serving(move |mut wire| {
+        while wire.is_asked() {
+            let slow = wire.request().start().contains("/slow");
+            let head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
+            wire.send(format!("{head}Content-Length: {}\r\n\r\n", sent.len()));
+            let (most, rest) = sent.split_at(sent.len() - 1);
+            wire.send(most);
+            if slow {
+                drop(waits.lock());
+            }
+            wire.send(rest);
+        }
+    });
+    let mut config = caching(&origin);
+    config.cache.size = policy::quantity::ByteSize(1 << 20);
+    config.cache.object = policy::quantity::ByteSize(512 << 10);
+    let rig = Rig::start(config);
+    let mut slow = rig.client();
+    slow.send(request("GET", "/slow", ""));
+    slow.head();
+    slow.exactly(body.len() - 1);
+    // While most of that is held there is no room for another as large.
+    assert!(get(&rig, "/quick", "").body == body);
+    assert_eq!(rig.sum(|stats| &stats.cache.stored), 0);
+    drop(held);
+    assert_eq!(slow.exactly(1), &body[body.len() - 1..]);
+    eventually("it is stored", || rig.sum(|stats| &stats.cache.stored) == 1);
+    // And there is again.
+    assert!(get(&rig, "/other", "").body == body);
+    eventually("it is stored", || rig.sum(|stats| &stats.cache.stored) == 2);
+    assert!(told(&get(&rig, "/other", "")).contains("hit"));
+}

@@ -2,7 +2,8 @@
 //!
 //! A recorder looks on while the body passes and copies it aside, in the order of its bytes and never more than the largest object may have.
 //! When the body has ended as its framing said, the whole goes into the store at once: nobody sees half of it. Where it
-//! grows too large, the memory is given back at that moment and the body goes on without. Where it breaks off, because the endpoint dies or
+//! grows too large, or where so much is being recorded that half of the cache's size would be needed for it, the memory is given back at that moment
+//! and the body goes on without. Where it breaks off, because the endpoint dies or
 //! the client leaves, the recorder is dropped with what it had.
 //!
 //! Whoever waits for this response ([`Lead`]) hears of each of these ends.
@@ -45,6 +46,8 @@ pub(crate) struct Recorder {
     /// The lines that we add ourselves.
     pub(super) own: Vec<u8>,
     pub(super) body: Vec<u8>,
+    /// The memory that it may use.
+    pub(super) room: Room,
     pub(super) lead: Option<Lead>,
     pub(super) clock: Clock,
     pub(super) stats: Arc<WorkerStats>,
@@ -56,10 +59,12 @@ impl Recorder {
         if self.head.is_none() {
             return;
         }
-        if (self.body.len() + piece.len()) as u64 <= self.spot.most {
+        let needed = (self.body.len() + piece.len()) as u64;
+        if needed <= self.spot.most && self.room.covers(needed) {
             self.body.extend_from_slice(piece);
             return;
         }
+        self.room.give_back();
         self.head = None;
         self.body = Vec::new();
         if let Some(lead) = self.lead.take() {
@@ -83,6 +88,46 @@ impl Recorder {
         }
     }
 }
+
+/// Memory for what is not stored yet, out of what all recorders together may have.
+#[derive(Debug)]
+pub(super) struct Room {
+    shards: Arc<Shards>,
+    taken: u64,
+}
+
+impl Room {
+    /// None so far.
+    pub(super) fn new(shards: &Arc<Shards>) -> Self {
+        Self { shards: Arc::clone(shards), taken: 0 }
+    }
+
+    /// Whether there is room for so many bytes.
+    fn covers(&mut self, bytes: u64) -> bool {
+        if bytes <= self.taken {
+            return true;
+        }
+        // A step ahead, or the very bytes where there is no more.
+        let taken = [bytes.next_multiple_of(STEP), bytes]
+            .into_iter()
+            .find(|wanted| self.shards.take_room(wanted - self.taken));
+        self.taken = taken.unwrap_or(self.taken);
+        taken.is_some()
+    }
+
+    fn give_back(&mut self) {
+        self.shards.give_room(std::mem::take(&mut self.taken));
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// Room is taken in steps of so many bytes.
+const STEP: u64 = 64 << 10;
 
 impl Spot {
     /// Puts it into the store; a part together with the parts that are there, where they are of the same bytes.

@@ -28,6 +28,7 @@ use super::{
     consult::{Known, Pending},
     flights::Lead,
     object::{Draft, Object},
+    record::Room,
     second,
     serve::{Serving, Way},
 };
@@ -259,12 +260,14 @@ impl<N: Net> Exchange<'_, N> {
             conclude(lead, received.at, Outlook::Lone);
             None
         };
-        let body = Vec::with_capacity(length.map_or(0, |length| (length as usize).min(ROOM)));
+        let body = Vec::with_capacity(length.map_or(0, |length| (length as usize).min(FIRST)));
+        let room = Room::new(&cache.shards);
         let recorder = Recorder {
             spot,
             head: Some((draft, meta)),
             own,
             body,
+            room,
             lead,
             clock: self.worker.clock,
             stats: Arc::clone(&self.worker.stats),
@@ -338,7 +341,7 @@ impl<N: Net> Exchange<'_, N> {
 }
 
 /// So much room is made at once for a body that says how long it is; the rest as it comes.
-const ROOM: usize = 256 << 10;
+const FIRST: usize = 64 << 10;
 
 /// What is in it for those who wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

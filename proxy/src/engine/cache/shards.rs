@@ -37,6 +37,9 @@ pub(crate) struct Shards {
     list: Box<[Mutex<Shard>]>,
     refreshes: AtomicU32,
     evictions: AtomicU64,
+    /// Bytes of what is being recorded, and how many there may be.
+    recorded: AtomicU64,
+    most_recorded: u64,
 }
 
 /// What is under one lock.
@@ -94,7 +97,23 @@ impl Shards {
             list: (0..count).map(shard).collect(),
             refreshes: AtomicU32::new(0),
             evictions: AtomicU64::new(0),
+            recorded: AtomicU64::new(0),
+            // The largest object has room: it is no larger than that.
+            most_recorded: config.size.0 / 2,
         }
+    }
+
+    /// Takes so many bytes of the room for what is being recorded, if they are there.
+    pub(super) fn take_room(&self, bytes: u64) -> bool {
+        let more = |recorded: u64| {
+            recorded.checked_add(bytes).filter(|recorded| *recorded <= self.most_recorded)
+        };
+        self.recorded.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    /// Gives them back.
+    pub(super) fn give_room(&self, bytes: u64) {
+        self.recorded.fetch_sub(bytes, Relaxed);
     }
 
     /// Whether what is stored by one configuration can go on under another.

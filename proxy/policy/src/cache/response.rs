@@ -1,6 +1,6 @@
 //! What an answer says to a cache, and what is kept of that with it.
 //!
-//! [`Facts`] is one pass over an answer's fields. [`Meta`] is what remains: how long it is fresh (RFC 9111, section 4.2.1), how old it was when it came
+//! `Facts` is one pass over an answer's fields. [`Meta`] is what remains: how long it is fresh (RFC 9111, section 4.2.1), how old it was when it came
 //! (4.2.3), what validates it, and what it depends on. A hit reads nothing else.
 
 use std::time::Duration;

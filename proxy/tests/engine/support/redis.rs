@@ -102,21 +102,21 @@ impl RedisServer {
             );
             return None;
         }
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().to_str().expect("a path of letters").to_owned();
         // Somebody else may take the port before Redis does: then it ends, and the next one is tried.
         for _ in 0..10 {
+            let directory = tempfile::tempdir().expect("a directory");
+            let path = directory.path().to_str().expect("a path of letters");
             let port = free_port();
             let mut arguments = arguments(directory.path());
-            let own = ["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir", &path];
+            let own = ["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir", path];
             arguments.extend(own.map(str::to_owned));
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            let mut child = spawn(&arguments);
-            if answers(&mut child, address) {
-                return Some(Self { child, address, arguments, directory });
+            let child = spawn(&arguments);
+            // From here on it ends with this, also where a test fails.
+            let mut server = Self { child, address, arguments, directory };
+            if answers(&mut server.child, address) {
+                return Some(server);
             }
-            let _ = child.kill();
-            let _ = child.wait();
         }
         panic!("redis-server does not start");
     }

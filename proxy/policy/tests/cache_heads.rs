@@ -501,6 +501,9 @@ fn a_part_is_given_for_what_it_has_only() {
     let head: Head<'_> =
         &[("Cache-Control", "max-age=60"), ("ETag", "\"a\""), ("Content-Range", "bytes 4-9/10")];
     let kept = [taken(&rules, &[], 206, head).meta];
+    // A body that has not as many bytes as its range is not what it says.
+    assert!(kept[0].fits(6) && !kept[0].fits(5) && !kept[0].fits(10));
+    assert!(meta(&rules, &[("Cache-Control", "max-age=60")]).fits(10));
     let table: &[(Head<'_>, &str, Option<Shape>)] = &[
         (&[], "partial", None),
         (&[("Range", "bytes=6-8")], "fresh", Some(Shape::Part { first: 6, last: 8 })),

@@ -15,10 +15,6 @@
 //! | `purge` | what the admin listener can do |
 //! | `bytes` | a stored response as bytes, for a second tier |
 
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "what a second tier is made of; none is hooked in yet")
-)]
 mod bytes;
 mod consult;
 mod encoded;

@@ -5,8 +5,7 @@
 //! ```
 //!
 //! The stages are what a service may have besides: filters, limits, a cache, compression. They decide at two places, before a
-//! request turns to the endpoints ([`Exchange::admit`]) and when the head of the response is there ([`Exchange::shape`]), and nothing
-//! of that waits for anything.
+//! request turns to the endpoints ([`Exchange::pass_stages`]) and when the head of the response is there ([`Exchange::shape`]).
 //!
 //! The connection to the endpoint is polled in the task of its client's connection: no channel and no wake-up
 //! lies between the two, dropping one drops the other, and back-pressure comes by itself. Each phase is a poll
@@ -183,27 +182,8 @@ impl<'a, N: Net> Exchange<'a, N> {
         if self.setup.config.tracing.is_on() {
             self.name();
         }
-        let filters = self.service.stages.as_ref().and_then(|stages| stages.filters.as_ref());
-        if let Some(filters) = filters
-            && let Some(reply) = self.filter(filters).await?
-        {
-            return Box::pin(self.reply(&reply)).await;
-        }
         if let Some(stages) = &self.service.stages
-            && let Some(reply) = self.admit(stages)?
-        {
-            return Box::pin(self.reply(&reply)).await;
-        }
-        let limits = self.service.stages.as_ref().and_then(|stages| stages.limits.as_ref());
-        if let Some(limits) = limits
-            && let Some(redis) = limits.redis()
-            && let Some(reply) = Box::pin(self.limit_shared(limits, redis)).await
-        {
-            return Box::pin(self.reply(&reply)).await;
-        }
-        let cache = self.service.stages.as_ref().and_then(|stages| stages.cache.as_ref());
-        if let Some(cache) = cache
-            && let Some(after) = self.consult(cache).await?
+            && let Some(after) = self.pass_stages(stages).await?
         {
             return Ok(after);
         }
@@ -219,7 +199,7 @@ impl<'a, N: Net> Exchange<'a, N> {
         let (mut connection, lease) = match &self.service.stages {
             None => self.reach().await?,
             // Boxed, so that the task of a connection is no larger for what few services have.
-            Some(_) => match Box::pin(self.ask(cache)).await? {
+            Some(stages) => match Box::pin(self.ask(stages.cache.as_ref())).await? {
                 ControlFlow::Continue(reached) => reached,
                 ControlFlow::Break(after) => return Ok(after),
             },

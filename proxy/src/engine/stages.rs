@@ -1,24 +1,39 @@
 //! Where the stages of a service meet a request: before it turns to the endpoints, and when it has been answered.
 //!
-//! Both are plain functions that decide from what is there and do not wait. Their order is the order in which they are written here, which is
-//! that of the request's path: filters, limits, cache on the way in; filters, cache, compression on the way out.
+//! Their order is the order in which they are written here, which is that of the request's path: filters, limits, cache on the way in;
+//! filters, cache, compression on the way out. Mostly they decide from what is there and wait for nothing. What has to wait is a
+//! password's check, a limit that is counted in Redis, and a cache whose answer somebody else is fetching already.
 
 use http1::Framing;
 use net::Net;
-use policy::message::Reply;
 
-use super::{exchange::Exchange, fault::Fault, service::Stages};
+use super::{
+    exchange::{After, Exchange},
+    fault::Fault,
+    service::Stages,
+};
 
 impl<N: Net> Exchange<'_, N> {
-    /// Whether the request may turn to the endpoints, and with which changes; or what it is answered instead.
-    #[expect(clippy::unnecessary_wraps, reason = "a stage may find a fault, too")]
-    pub(super) fn admit(&mut self, stages: &Stages) -> Result<Option<Reply>, Fault> {
-        if let Some(limits) = &stages.limits
-            && let Some(reply) = self.limit(limits)
+    /// What lies before the endpoints. Nothing if the request may turn to them; otherwise one of the stages has answered it.
+    pub(super) async fn pass_stages(&mut self, stages: &Stages) -> Result<Option<After>, Fault> {
+        if let Some(filters) = &stages.filters
+            && let Some(reply) = self.filter(filters).await?
         {
-            return Ok(Some(reply));
+            return Box::pin(self.reply(&reply)).await.map(Some);
         }
-        Ok(None)
+        if let Some(limits) = &stages.limits {
+            let mut reply = self.limit(limits);
+            if let Some(redis) = limits.redis().filter(|_| reply.is_none()) {
+                reply = Box::pin(self.limit_shared(limits, redis)).await;
+            }
+            if let Some(reply) = reply {
+                return Box::pin(self.reply(&reply)).await.map(Some);
+            }
+        }
+        match &stages.cache {
+            Some(cache) => self.consult(cache).await,
+            None => Ok(None),
+        }
     }
 
     /// The head of the response is in the pad: what is to be different in it, and what is done to its body.

@@ -15,7 +15,6 @@
 use std::{fmt, io, mem, sync::Arc};
 
 use brotli::{CompressorWriter, enc::BrotliEncoderParams};
-use flate2::{Compression, write::GzEncoder};
 use http1::Framing;
 use net::Net;
 use policy::compression::{self, Coding, CompressionConfig, Flush, Plan};
@@ -23,6 +22,7 @@ use zstd::{stream::write::Encoder as ZstdEncoder, zstd_safe::CParameter};
 
 use super::{
     exchange::Exchange,
+    gzip::Gzip,
     heads::{RequestFields, ResponseFields},
     stats::WorkerStats,
     worker::Pad,
@@ -54,7 +54,7 @@ impl Drop for Place {
 
 /// The one that is used.
 enum Writer {
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<Gzip>),
     // Nearly 6 KiB of state lie in the writer itself.
     Br(Box<CompressorWriter<Vec<u8>>>),
     Zstd(ZstdEncoder<'static, Vec<u8>>),
@@ -69,7 +69,7 @@ impl Encoder {
     ) -> io::Result<Self> {
         let level = u32::from(plan.level);
         let writer = match plan.coding {
-            Coding::Gzip => Writer::Gzip(GzEncoder::new(Vec::new(), Compression::new(level))),
+            Coding::Gzip => Writer::Gzip(Box::new(Gzip::new(level))),
             Coding::Br => {
                 let window = length.map_or(BR_WINDOW, |length| window(length).clamp(10, BR_WINDOW));
                 let params = BrotliEncoderParams {
@@ -192,7 +192,7 @@ impl Writer {
     /// Where its bytes go.
     fn sink(&mut self) -> &mut Vec<u8> {
         match self {
-            Self::Gzip(encoder) => encoder.get_mut(),
+            Self::Gzip(encoder) => encoder.made(),
             Self::Br(encoder) => encoder.get_mut(),
             Self::Zstd(encoder) => encoder.get_mut(),
         }
@@ -200,7 +200,7 @@ impl Writer {
 
     fn writer(&mut self) -> &mut dyn io::Write {
         match self {
-            Self::Gzip(encoder) => encoder,
+            Self::Gzip(encoder) => encoder.as_mut(),
             Self::Br(encoder) => encoder,
             Self::Zstd(encoder) => encoder,
         }

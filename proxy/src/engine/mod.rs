@@ -16,7 +16,7 @@
 //! | `upstream`, `pool` | which endpoint, and over which connection |
 //! | `forward`, `heads` | heads: what is dropped, added and rewritten; how decisions see them |
 //! | `relay`, `shape`, `channel` | bodies, what is done to them, and the connections that they pass through |
-//! | `compress` | bodies that are compressed on their way |
+//! | `compress`, `gzip` | bodies that are compressed on their way |
 //! | `tunnel` | what comes after an upgrade |
 //! | `redirect`, `sessions` | the other mode: clients go to the endpoints by themselves |
 //! | `probe` | active health checks |
@@ -40,6 +40,7 @@ mod exchange;
 mod fault;
 mod filters;
 mod forward;
+mod gzip;
 mod heads;
 mod inquiry;
 mod limit;

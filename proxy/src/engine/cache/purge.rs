@@ -11,17 +11,17 @@
 //! Several may be named at once. Values are percent-decoded: a `&` in a URL is written `%26`. A URL may come without its scheme.
 
 use net::Clock;
-use policy::cache::{Mode, Purge};
+use policy::cache::{Mode, Purge, Purging};
 use serde_json::{Value, json};
 
-use super::super::{admin::View, commons::Commons, stats::CacheStats};
+use super::super::{admin::View, commons::Commons, redis::Unavailable, stats::CacheStats};
 
 /// Purges what the query names. What it was and how much, or what is wrong about the query.
 pub(crate) async fn purge(commons: &Commons, query: &str, clock: &Clock) -> Result<Value, String> {
     let now = clock.now();
-    let shards = commons.shards().ok_or("the cache is switched off")?;
+    commons.shards().ok_or("the cache is switched off")?;
     let mut mode = Mode::Hard;
-    let mut purges = Vec::new();
+    let mut what = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let value = decoded(value);
@@ -30,40 +30,65 @@ pub(crate) async fn purge(commons: &Commons, query: &str, clock: &Clock) -> Resu
             "tag" | "url" | "prefix" if value.is_empty() => {
                 return Err(format!("`{name}` says nothing; write `{name}=…`"));
             }
-            "tag" => purges.push(Purge::Tag(value)),
-            "prefix" => purges.push(Purge::Prefix(prefix(&value))),
+            "tag" => what.push(Purging::Tag(value)),
+            "prefix" => what.push(Purging::Prefix(prefix(&value))),
             "url" => {
                 let (host, target) = split(&value);
-                // Services may make keys of different parts of a URL; those that do alike are asked once.
-                for cache in commons.caches.iter().flatten() {
-                    let purge = cache.rules.url(host, target);
-                    if !purges.contains(&purge) {
-                        purges.push(purge);
-                    }
-                }
+                what.push(Purging::Url { host: host.to_owned(), target: target.to_owned() });
             }
             other => return Err(format!("nothing is purged by `{other}`; {WAYS}")),
         }
     }
-    if purges.is_empty() {
+    if what.is_empty() {
         return Err(format!("what is to be purged? {WAYS}"));
     }
-    let purged: usize = purges.iter().map(|purge| shards.purge(purge, mode)).sum();
+    let purged = commons.purge(&what, mode);
     let mode = if matches!(mode, Mode::Hard) { "hard" } else { "soft" };
     tracing::info!(query, purged, "purged the cache");
     let mut outcome = json!({ "purged": purged, "mode": mode });
-    if let Some(tier) = &commons.redis.tier {
-        // What is only to be validated is validated by whoever has it; there it is gone either way.
-        let mut done = Ok(());
-        for purge in &purges {
-            done = tier.purge(clock, purge).await.and(done);
-        }
+    if let Some(done) = commons.purge_second(&what, clock).await {
         outcome["redis"] = match done {
             Ok(()) => json!("purged"),
             Err(why) => json!(format!("not purged: {why}")),
         };
     }
     Ok(outcome)
+}
+
+impl Commons {
+    /// Forgets what the cache keeps of these, or makes it stale; how many answers that was. The second tier is told by
+    /// [`purge_second`](Self::purge_second).
+    pub fn purge(&self, what: &[Purging], mode: Mode) -> usize {
+        let Some(shards) = self.shards() else { return 0 };
+        self.purges(what).iter().map(|purge| shards.purge(purge, mode)).sum()
+    }
+
+    /// Forgets it in the second tier, if there is one. What is only to be validated is validated by whoever has it; there it is
+    /// gone either way.
+    ///
+    /// # Errors
+    /// Why the Redis cannot be told.
+    pub async fn purge_second(
+        &self,
+        what: &[Purging],
+        clock: &Clock,
+    ) -> Option<Result<(), Unavailable>> {
+        let tier = self.redis.tier.as_ref()?;
+        let mut done = Ok(());
+        for purge in self.purges(what) {
+            done = tier.purge(clock, &purge).await.and(done);
+        }
+        Some(done)
+    }
+
+    /// Whether there is a second tier.
+    pub fn has_second(&self) -> bool {
+        self.redis.tier.is_some()
+    }
+
+    fn purges(&self, what: &[Purging]) -> Vec<Purge> {
+        Purging::by_all(what, self.caches.iter().flatten().map(|cache| &*cache.rules))
+    }
 }
 
 const WAYS: &str = "write `url=http://host/path`, `prefix=http://host/path` or `tag=name`, and `soft` beside it to make stale only";

@@ -100,12 +100,12 @@ pub fn summary(suite: &Suite) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// None in memory; the signature is the CSV writer's.
-pub fn timeseries(suite: &Suite) -> io::Result<Vec<u8>> {
+pub fn timeseries<'a>(runs: impl IntoIterator<Item = &'a Run>) -> io::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
         "scenario", "world", "variant", "seed", "t_s", "metric", "label", "value",
     ])?;
-    for run in &suite.runs {
+    for run in runs {
         let (variant, seed) = (run.variant_text(), run.seed.to_string());
         let series = &run.measurement.series;
         let starts: Vec<String> = series.slots.iter().map(|s| plain(s.from as f64 / 1e9)).collect();

@@ -6,7 +6,7 @@
 //! write the same file.
 
 use crate::headline;
-use crate::run::{Run, Suite, Verdict};
+use crate::run::{Run, Suite, Verdict, World};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 use std::io;
 
@@ -15,8 +15,13 @@ use std::io;
 /// # Errors
 /// None in memory; the signature is the XML writer's.
 pub fn report(suite: &Suite) -> io::Result<Vec<u8>> {
+    xml(suite.runs.iter().map(test_suite))
+}
+
+/// The file with these suites.
+pub(crate) fn xml(suites: impl IntoIterator<Item = TestSuite>) -> io::Result<Vec<u8>> {
     let mut report = Report::new("windtunnel");
-    report.add_test_suites(suite.runs.iter().map(test_suite));
+    report.add_test_suites(suites);
     let mut xml = Vec::new();
     report.serialize(&mut xml).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(xml)
@@ -34,7 +39,7 @@ fn test_suite(run: &Run) -> TestSuite {
         property(path, value);
     }
     property("command", &run.command);
-    let class = format!("{}.{}", run.scenario.replace('/', "."), run.world);
+    let class = class(&run.scenario, run.world);
     let mut add = |name: &str, status: TestCaseStatus| {
         let mut case = TestCase::new(name, status);
         case.set_classname(class.as_str());
@@ -43,10 +48,16 @@ fn test_suite(run: &Run) -> TestSuite {
     // A run without thresholds, or one that never came to them, still is a case.
     match &run.verdict {
         Verdict::Error(why) => {
-            add("the run can be carried out", bad(NonSuccessKind::Error, "harness", why, run));
+            add(
+                "the run can be carried out",
+                bad(NonSuccessKind::Error, "harness", why, &run.command),
+            );
         }
         Verdict::Invalid(why) => {
-            add("the measurement is valid", bad(NonSuccessKind::Error, "invalid", why, run));
+            add(
+                "the measurement is valid",
+                bad(NonSuccessKind::Error, "invalid", why, &run.command),
+            );
         }
         Verdict::Pass | Verdict::Fail if run.thresholds.is_empty() && run.invariants.is_empty() => {
             add("the run can be carried out", TestCaseStatus::success());
@@ -58,7 +69,7 @@ fn test_suite(run: &Run) -> TestSuite {
             TestCaseStatus::success()
         } else {
             let message = headline::sentence(threshold);
-            bad(NonSuccessKind::Failure, "threshold", &message, run)
+            bad(NonSuccessKind::Failure, "threshold", &message, &run.command)
         };
         add(&threshold.expression, status);
     }
@@ -66,23 +77,37 @@ fn test_suite(run: &Run) -> TestSuite {
         let status = match &invariant.unchecked {
             _ if !invariant.holds() => {
                 let message = headline::broken(invariant);
-                bad(NonSuccessKind::Failure, "invariant", &message, run)
+                bad(NonSuccessKind::Failure, "invariant", &message, &run.command)
             }
             None => TestCaseStatus::success(),
-            Some(why) => {
-                let mut status = TestCaseStatus::skipped();
-                status.set_message(why.as_str());
-                status
-            }
+            Some(why) => skipped(why),
         };
         add(&format!("invariant {}", invariant.name), status);
     }
     suite
 }
 
-fn bad(kind: NonSuccessKind, class: &str, message: &str, run: &Run) -> TestCaseStatus {
+/// What the cases of a scenario in a world are of: `ci.slow.model`.
+pub(crate) fn class(scenario: &str, world: World) -> String {
+    format!("{}.{world}", scenario.replace('/', "."))
+}
+
+/// What went wrong, and the command that repeats it.
+pub(crate) fn bad(
+    kind: NonSuccessKind,
+    class: &str,
+    message: &str,
+    command: &str,
+) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
     status.set_type(class).set_message(message);
-    status.set_description(format!("{message}\nrepeat: {}", run.command));
+    status.set_description(format!("{message}\nrepeat: {command}"));
+    status
+}
+
+/// What was looked at and does not count, with why.
+pub(crate) fn skipped(why: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(why);
     status
 }

@@ -37,6 +37,12 @@ pub fn summary(suite: &Suite) -> String {
     blocks.extend(runs.iter().map(|run| row(run)));
     let in_order: Vec<&Run> = suite.runs.iter().collect();
     blocks.extend(agreements(&in_order).iter().map(agreed));
+    bounded(&mut out, blocks, "summary.csv");
+    out
+}
+
+/// Adds blocks while they fit, and says how many do not and which table has all.
+pub(crate) fn bounded(out: &mut String, blocks: Vec<String>, whole: &str) {
     let total = blocks.len();
     for (index, block) in blocks.into_iter().enumerate() {
         if out.len() + block.len() + RESERVE > MAX_BYTES {
@@ -44,13 +50,35 @@ pub fn summary(suite: &Suite) -> String {
             let _ = write!(
                 out,
                 "\n*{left} more entries left out to keep this file below 1 MiB; `index.html` and \
-                 `summary.csv` have all.*\n"
+                 `{whole}` have all.*\n"
             );
             break;
         }
         out.push_str(&block);
     }
-    out
+}
+
+/// A table as blocks, the head and then a row each; to the left stand the columns that `is_left` names.
+pub(crate) fn table(
+    head: &[String],
+    rows: &[Vec<String>],
+    is_left: impl Fn(usize) -> bool,
+) -> Vec<String> {
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let sides: Vec<&str> =
+        (0..head.len()).map(|column| if is_left(column) { "---" } else { "---:" }).collect();
+    let first = format!("{}|{}|\n", line(head), sides.join("|"));
+    std::iter::once(first).chain(rows.iter().map(|row| line(row))).collect()
+}
+
+/// The command in a fence that nothing in it can end.
+pub(crate) fn fenced(command: &str) -> String {
+    let fence = "`".repeat(longest_fence(command).max(2) + 1);
+    let command = command.replace(char::is_control, " ");
+    format!("{fence}sh\n{command}\n{fence}\n")
 }
 
 fn verdict_word(verdict: &Verdict) -> &'static str {
@@ -125,13 +153,12 @@ fn trouble(run: &Run) -> String {
     for note in &run.notes {
         let _ = writeln!(out, "- {}", escape(note));
     }
-    let fence = "`".repeat(longest_fence(&run.command).max(2) + 1);
-    let command = run.command.replace(char::is_control, " ");
     let _ = writeln!(
         out,
-        "\nSeed {}, {}. Repeat with:\n\n{fence}sh\n{command}\n{fence}\n",
+        "\nSeed {}, {}. Repeat with:\n\n{}",
         run.seed,
-        format::seconds(run.duration.as_secs_f64())
+        format::seconds(run.duration.as_secs_f64()),
+        fenced(&run.command)
     );
     out
 }

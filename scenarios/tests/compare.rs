@@ -54,7 +54,23 @@ fn the_best_comes_first_and_the_same_seed_gives_the_same_bytes() {
     assert!(text.contains("10 A/A pairs"), "{text}");
     let second = compare(directory.path(), "b", &["--jobs", "2"]);
     assert_eq!(second.status.code(), Some(0));
-    for name in ["index.html", "compare.csv", "knee.csv", "summary.csv"] {
+    let mut names: Vec<String> = fs::read_dir(directory.path().join("a"))
+        .expect("written")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let all = [
+        "compare.csv",
+        "index.html",
+        "junit.xml",
+        "knee.csv",
+        "manifest.json",
+        "summary.csv",
+        "summary.md",
+        "timeseries.csv",
+    ];
+    assert_eq!(names, all);
+    for name in all.into_iter().filter(|name| *name != "manifest.json") {
         let [a, b] = ["a", "b"].map(|out| fs::read(directory.path().join(out).join(name)));
         assert!(a.expect("written") == b.expect("written"), "{name} differs");
     }
@@ -63,6 +79,17 @@ fn the_best_comes_first_and_the_same_seed_gives_the_same_bytes() {
     // Each variant and each metric has ten pairs, and so has the baseline against itself.
     assert_eq!(of(",paired,"), 3 * of(",a_a,"));
     assert_eq!(of(",a_a,") % 10, 0);
+    // The directories can be held against each other; a page is not made of them again.
+    let report = |arguments: &[&str]| {
+        let mut program = Command::cargo_bin("windtunnel").expect("the program");
+        program.arg("report").args(arguments).current_dir(directory.path()).output().expect("runs")
+    };
+    let diff = report(&["diff", "a", "b"]);
+    assert_eq!(diff.status.code(), Some(0), "{}", said(&diff));
+    assert!(said(&diff).contains("40 pairs of runs"), "{}", said(&diff));
+    let again = report(&["a", "--out", "again"]);
+    assert_eq!(again.status.code(), Some(2), "{}", said(&again));
+    assert!(said(&again).contains("`windtunnel compare` wrote it"), "{}", said(&again));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn variants_stand_by_what_they_carry_and_the_same_seed_gives_the_same_bytes() {
     let run = |jobs: &str| {
         let output = search(directory.path(), M_M_1, &[&short[..], &["--jobs", jobs]].concat());
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-        let files = ["index.html", "search.csv"];
+        let files = ["index.html", "search.csv", "timeseries.csv", "junit.xml", "summary.md"];
         files.map(|name| fs::read(directory.path().join("out").join(name)).expect("written"))
     };
     let first = run("1");
@@ -87,6 +87,13 @@ fn variants_stand_by_what_they_carry_and_the_same_seed_gives_the_same_bytes() {
     let text = String::from_utf8(first[1].clone()).expect("text");
     let variant = text.lines().nth(1).expect("a row");
     assert!(variant.contains("backends.web.workers=2"), "two carry more: {variant}");
+    // A run that confirmed each, four times as long.
+    let courses = String::from_utf8(first[2].clone()).expect("text");
+    for workers in ["1", "2"] {
+        let variant = format!("backends.web.workers={workers}; ");
+        let last = courses.lines().rfind(|row| row.contains(&variant)).expect("a course");
+        assert!(last.contains("duration=240s") && last.contains(",239,"), "{last}");
+    }
 }
 
 #[test]
@@ -109,6 +116,8 @@ fn where_nothing_holds_the_exit_code_is_one() {
         search(directory.path(), M_M_1, &["--set", set[0], "--set", set[1], "--seeds", "1"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("No variant holds"), "{}", said(&output));
+    let junit = fs::read_to_string(directory.path().join("out/junit.xml")).expect("written");
+    assert!(junit.contains("failures=\"1\"") && junit.contains("errors=\"0\""), "{junit}");
 }
 
 #[test]

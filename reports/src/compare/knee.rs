@@ -20,6 +20,8 @@ pub struct Knee {
     pub limit: Option<f64>,
     /// Why there is no line, or why the lines end where they do; empty where there is nothing to say.
     pub remark: String,
+    /// Why a run of it could not be carried out, and the command that repeats it.
+    pub broken: Option<(String, String)>,
 }
 
 /// One variant at several loads.
@@ -161,6 +163,7 @@ mod tests {
             seeds: 2,
             limit: Some(250.0),
             remark: String::new(),
+            broken: None,
         }
     }
 

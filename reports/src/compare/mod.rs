@@ -6,12 +6,16 @@
 //! itself is the noise floor.
 
 pub mod csv;
+pub(crate) mod directory;
+pub mod junit;
 pub mod knee;
+pub mod markdown;
 pub mod page;
 mod quality;
 pub(crate) mod sentence;
 pub mod text;
 
+pub use directory::write;
 pub use quality::Quality;
 pub use sentence::sentence;
 
@@ -142,6 +146,12 @@ impl<'a> Contrast<'a> {
         }
     }
 
+    /// Why a run of it could not be carried out; nothing where all could.
+    pub fn broken(&self) -> Option<String> {
+        let runs = self.variants.iter().flat_map(|variant| &variant.runs);
+        runs.chain(&self.again.runs).find_map(|run| error(run))
+    }
+
     /// How many seeds each variant has.
     pub fn seeds(&self) -> usize {
         self.variants.iter().map(|variant| variant.runs.len()).max().unwrap_or(0)
@@ -202,6 +212,14 @@ impl Family {
             .map(|place| if place == baseline { None } else { rest.next() })
             .collect();
         Family { judged, again: Comparison::of_ratios(&ratios, seed), floor }
+    }
+}
+
+/// Why the run could not be carried out, with its name; nothing where it could.
+pub fn error(run: &Run) -> Option<String> {
+    match &run.verdict {
+        Verdict::Error(why) => Some(format!("{}: {why}", run.title())),
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! One file, no script, nothing fetched, like the page of a suite; and with its style sheet.
 
-use super::{Contrast, knee::Knee, sentence, text};
+use super::{Contrast, directory, knee::Knee, sentence, text};
 use crate::format;
 use crate::html::charts::{self, Figure};
 use askama::Template;
@@ -24,6 +24,8 @@ struct Page {
     /// What is to be said of the knee.
     knee: String,
     has_knee: bool,
+    /// The seed whose courses are in `timeseries.csv`.
+    shown: u64,
     events: Vec<(usize, String, String)>,
 }
 
@@ -54,23 +56,17 @@ pub fn index(contrast: &Contrast<'_>, knee: Option<&Knee>) -> io::Result<String>
     let mut tables = vec![main, decisions(contrast)];
     tables.extend(loads(contrast));
     let seconds = |d: std::time::Duration| format::seconds(d.as_secs_f64());
+    let shown = directory::shown(contrast).first().map_or(run.seed, |shown| shown.seed);
     let page = Page {
         scenario: run.scenario.clone(),
         description: run.description.clone(),
         sentence: sentence(contrast),
         noise: text::noise(contrast),
-        facts: format!(
-            "{} variants × {} seeds from {} on, in the {} world; {} each, warm-up {}",
-            contrast.variants.len(),
-            contrast.seeds(),
-            run.seed,
-            run.world,
-            seconds(run.duration),
-            seconds(run.warmup)
-        ),
+        facts: text::facts(contrast),
         tables,
         figures: charts::compared(contrast, knee)?,
         knee: knee.map_or(String::new(), |knee| knee.remark.clone()),
+        shown,
         has_knee: knee.is_some_and(|knee| !knee.lines.is_empty()),
         events: run
             .events

@@ -1,6 +1,6 @@
 //! The answer in plain words: what won, by how much, how sure that is, and where it costs.
 
-use super::{Contrast, Variant};
+use super::{Contrast, Variant, text};
 use crate::format;
 use crate::statistics::{Comparison, Verdict};
 use std::fmt::Write as _;
@@ -10,9 +10,7 @@ pub fn sentence(contrast: &Contrast<'_>) -> String {
     let Some(best) = contrast.variants.first() else { return "Nothing was compared.".to_owned() };
     let base = &contrast.variants[contrast.baseline];
     let metric = &contrast.metric;
-    let value = |variant: &Variant<'_>| {
-        variant.median.map_or("–".to_owned(), |value| format::metric(value, contrast.unit))
-    };
+    let value = |variant: &Variant<'_>| text::value(contrast, variant);
     let mut text = match &best.judged {
         None if contrast.variants.iter().any(|v| verdict(v) == Some(Verdict::TooFew)) => format!(
             "No variant's {metric} is better than that of {}, the baseline, but there are too few seeds to tell.",

@@ -29,7 +29,7 @@ fn row(contrast: &Contrast<'_>, variant: &Variant<'_>) -> Vec<String> {
     let judged = variant.judged.as_ref();
     vec![
         variant.label.clone(),
-        or_none(variant.median.map(|value| format::metric(value, contrast.unit))),
+        value(contrast, variant),
         judged.map_or("1".to_owned(), |judged| sentence::ratio(&judged.comparison)),
         judged.map_or("–".to_owned(), |judged| sentence::p(judged.corrected)),
         judged.map_or("baseline", |judged| judged.verdict.as_str()).to_owned(),
@@ -38,6 +38,27 @@ fn row(contrast: &Contrast<'_>, variant: &Variant<'_>) -> Vec<String> {
         or_none(variant.quality.share.map(format::percent)),
         or_none(variant.quality.imbalance.map(|value| format::significant(value, 3))),
     ]
+}
+
+/// The median of the metric with its unit, or a dash.
+pub(super) fn value(contrast: &Contrast<'_>, variant: &Variant<'_>) -> String {
+    variant.median.map_or("–".to_owned(), |value| format::metric(value, contrast.unit))
+}
+
+/// What was compared: how many variants with which seeds, where, and for how long.
+pub(super) fn facts(contrast: &Contrast<'_>) -> String {
+    let seconds = |d: std::time::Duration| format::seconds(d.as_secs_f64());
+    let base = &contrast.variants[contrast.baseline];
+    let Some(run) = base.runs.first() else { return String::new() };
+    format!(
+        "{} variants × {} seeds from {} on, in the {} world; {} each, warm-up {}",
+        contrast.variants.len(),
+        contrast.seeds(),
+        run.seed,
+        run.world,
+        seconds(run.duration),
+        seconds(run.warmup)
+    )
 }
 
 /// What the A/A runs showed, in a sentence.

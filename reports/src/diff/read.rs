@@ -6,6 +6,7 @@
 
 use super::cells::{Cell, Flaw, Rows};
 use crate::csv::{RUN_COLUMNS, SCHEMA_VERSION};
+use crate::files;
 use crate::hlog;
 use crate::run::{Verdict, World};
 use serde::Deserialize;
@@ -88,13 +89,7 @@ impl Results {
         let name = directory.display().to_string();
         let summary = directory.join("summary.csv");
         let Some(bytes) = bytes(&summary)? else {
-            return Err(if directory.is_dir() {
-                format!(
-                    "{name} has no summary.csv: name a directory that `windtunnel run --out` wrote"
-                )
-            } else {
-                format!("there is no directory {name}: name one that `windtunnel run --out` wrote")
-            });
+            return Err(files::missing(directory, "summary.csv"));
         };
         let mut runs = summary_rows(&bytes).map_err(|flaw| at(&summary, &flaw))?;
         let manifest = directory.join("manifest.json");

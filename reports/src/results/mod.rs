@@ -14,6 +14,7 @@ mod merge;
 pub(crate) use histogram::{buckets, intervals, wide};
 pub use merge::merge;
 
+use crate::files;
 use crate::run::{Run, Suite};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -71,14 +72,7 @@ pub fn read(directory: &Path) -> Result<Vec<Run>, String> {
     let path = directory.join(NAME);
     let name = path.display();
     let file = File::open(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound if directory.is_dir() => format!(
-            "{} has no {NAME}: name a directory that `windtunnel run --out` wrote",
-            directory.display()
-        ),
-        io::ErrorKind::NotFound => format!(
-            "there is no directory {}: name one that `windtunnel run --out` wrote",
-            directory.display()
-        ),
+        io::ErrorKind::NotFound => files::missing(directory, NAME),
         _ => format!("cannot read {name}: {error}"),
     })?;
     parse(BufReader::new(file)).map_err(|why| format!("{name}:{why}"))

@@ -4,11 +4,15 @@
 //! its seeds.
 
 pub mod csv;
+mod directory;
+pub mod junit;
+pub mod markdown;
 pub mod page;
 pub mod text;
 
 use crate::metrics::Unit;
-use crate::run::World;
+use crate::run::{Verdict, World};
+pub use directory::write;
 
 /// The search of all variants of a scenario.
 #[derive(Clone, Debug)]
@@ -149,6 +153,26 @@ impl Capacity {
     pub fn rate(&self) -> f64 {
         self.best().and_then(|tried| tried.rate).unwrap_or(0.0)
     }
+
+    /// Whether it was found: a pass; else as the exit code has it. An error where runs could not be carried out, not valid where
+    /// the load generator's own limit ended it, and a failure where it does not hold at any load.
+    pub fn verdict(&self) -> Verdict {
+        let broke = self.above().and_then(|tried| tried.broke.as_ref());
+        match broke.map(|broke| (broke.cause, &broke.what)) {
+            Some((Cause::Error, why)) => Verdict::Error(why.clone()),
+            Some((Cause::Generator, why)) => Verdict::Invalid(why.clone()),
+            _ if self.best().is_none() => Verdict::Fail,
+            _ => Verdict::Pass,
+        }
+    }
+}
+
+impl Study {
+    /// The verdict that weighs most: what the whole search ends with.
+    pub fn verdict(&self) -> Verdict {
+        let worst = self.capacities.iter().map(Capacity::verdict);
+        worst.max_by_key(Verdict::severity).unwrap_or(Verdict::Pass)
+    }
 }
 
 #[cfg(test)]
@@ -224,6 +248,33 @@ pub(crate) mod tests {
     fn the_figures() {
         let csv = csv::search(&study()).expect("in memory");
         insta::assert_snapshot!(String::from_utf8(csv).expect("text"));
+    }
+
+    #[test]
+    fn for_ci_it_says_what_the_exit_code_says() {
+        let xml = |study: &Study| {
+            String::from_utf8(junit::report(study).expect("in memory")).expect("text")
+        };
+        let mut study = study();
+        insta::assert_snapshot!(xml(&study));
+        insta::assert_snapshot!(markdown::summary(&study));
+        assert_eq!(study.verdict(), Verdict::Fail, "one holds at no load");
+        let last = study.capacities.pop().expect("that one");
+        let counts = |study: &Study| {
+            ["<failure", "<error"].map(|element| xml(study).matches(element).count())
+        };
+        assert_eq!((study.verdict(), counts(&study)), (Verdict::Pass, [0, 0]));
+        for (cause, verdict) in [
+            (Cause::Generator, Verdict::Invalid("why".to_owned())),
+            (Cause::Error, Verdict::Error("why".to_owned())),
+        ] {
+            let mut broken = last.clone();
+            let what = "why".to_owned();
+            broken.tries[0].broke = Some(Broke { cause, what, value: String::new() });
+            study.capacities.push(broken);
+            assert_eq!((study.verdict(), counts(&study)), (verdict, [0, 1]));
+            study.capacities.pop();
+        }
     }
 
     #[test]

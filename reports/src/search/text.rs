@@ -56,6 +56,26 @@ fn row(study: &Study, capacity: &Capacity, most: f64) -> Vec<String> {
     ]
 }
 
+/// Which columns are words.
+pub(super) fn is_left(column: usize) -> bool {
+    matches!(column, 0 | 6)
+}
+
+/// What a variant carries and where it ends: `carries 3,621/s (× 6.037); at 3,627/s it breaks latency.p99 <= 250ms (303 ms)`.
+pub(super) fn carries(capacity: &Capacity) -> String {
+    let at = |tried: &Try| format!("{} ({})", rate(tried), times(tried.factor));
+    match (capacity.best(), capacity.above()) {
+        (Some(best), Some(above)) => {
+            format!("carries {}; at {} it breaks {}", at(best), rate(above), broke(above))
+        }
+        (Some(best), None) => format!("held up to {}, and more was not tried", at(best)),
+        (None, Some(above)) => {
+            format!("holds at no load that was tried: at {} it breaks {}", at(above), broke(above))
+        }
+        (None, None) => "was not tried".to_owned(),
+    }
+}
+
 /// What did not hold at this load: `latency.p99 <= 250ms (263 ms)`.
 pub fn broke(tried: &Try) -> String {
     let Some(broke) = &tried.broke else { return "–".to_owned() };
@@ -150,7 +170,7 @@ pub fn method(study: &Study) -> String {
 /// The whole, for a terminal.
 pub fn summary(study: &Study) -> String {
     let (head, rows) = table(study);
-    let mut text = aligned::lines(&head, &rows, |column| matches!(column, 0 | 6));
+    let mut text = aligned::lines(&head, &rows, is_left);
     let _ = write!(text, "\n{}\n{}", method(study), sentence(study));
     text
 }

@@ -28,7 +28,7 @@ pub mod verdict;
 pub use bootstrap::{Interval, median_ratio_interval};
 pub use holm::holm;
 pub use joint::joint_sign_flip_p;
-pub use median::median;
+pub use median::{lower_median, median};
 pub use noise::NoiseFloor;
 pub use permutation::sign_flip_p;
 pub use ratio::{median_ratio, paired_ratios};

@@ -54,7 +54,7 @@ pub(super) struct CompareArgs {
     /// Draw the knee, the metric at a quarter to six times the load: auto (in the model), always or never.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
     knee: When,
-    /// The directory of the report: index.html, compare.csv, knee.csv, summary.csv, manifest.json.
+    /// The directory of the report: index.html, compare.csv, summary.csv, timeseries.csv, junit.xml, summary.md and others.
     #[arg(long, value_name = "DIR", default_value = "windtunnel-report")]
     out: PathBuf,
 }
@@ -130,16 +130,16 @@ fn carry_out(args: &CompareArgs, design: &Design<'_>) -> Result<Exit, Refusal> {
         return Err(Refusal(Exit::Interrupted, why.to_owned()));
     }
     let manifest = run::manifest(started, clock.now() - Instant::START, virtual_elapsed);
-    let broken = compare::broken(&runs);
     let others = runs.split_off(own.min(runs.len()));
     let knee = ladder.map(|ladder| ladder.knee(design, &runs, &others));
     let suite = Suite { runs, manifest };
     let contrast = design.contrast(&suite.runs);
     print(&text::summary(&contrast));
-    compare::write(&args.out, &suite, &contrast, knee.as_ref())
+    reports::compare::write(&args.out, &suite, &contrast, knee.as_ref())
         .map_err(|error| cannot(format!("the report could not be written: {error}")))?;
     print(&format!("report: {}", args.out.join("index.html").display()));
-    match broken {
+    let in_knee = || Some(knee.as_ref()?.broken.as_ref()?.0.clone());
+    match contrast.broken().or_else(in_knee) {
         Some(why) => Err(cannot(format!("a run could not be carried out: {why}"))),
         None => Ok(Exit::Success),
     }

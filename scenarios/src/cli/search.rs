@@ -9,8 +9,8 @@ use clap::Args;
 use net::Clock;
 use policy::Instant;
 use reports::{
-    Suite, World,
-    search::{Cause, Study, Try, text},
+    World,
+    search::{Try, text},
 };
 
 use super::{
@@ -22,7 +22,7 @@ use crate::{
     compare::{self, MAX_RUNS},
     language::Loaded,
     run::{self, Completion},
-    search::{self, LONGER, Question, Searched},
+    search::{LONGER, Question, Searched},
 };
 
 const EXAMPLES: &str = "\
@@ -61,7 +61,7 @@ pub(super) struct SearchArgs {
     /// The metric that is shown for each load; by default that of the first threshold.
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
-    /// The directory of the report: index.html, search.csv, manifest.json.
+    /// The directory of the report: index.html, search.csv, timeseries.csv, junit.xml, summary.md, manifest.json.
     #[arg(long, value_name = "DIR", default_value = "windtunnel-report")]
     out: PathBuf,
 }
@@ -159,7 +159,7 @@ fn carry_out(args: &SearchArgs, question: &Question<'_>) -> Result<Exit, Refusal
             eprintln!("{}", line(label, tried));
         }
     };
-    let Searched { capacities, completion, virtual_elapsed } = question
+    let Searched { capacities, confirmed, completion, virtual_elapsed } = question
         .search(conduct, &interrupt, &mut say)
         .map_err(|why| Refusal(Exit::Usage, format!("the load cannot be scaled: {why}")))?;
     if completion == Completion::Interrupted {
@@ -169,36 +169,14 @@ fn carry_out(args: &SearchArgs, question: &Question<'_>) -> Result<Exit, Refusal
     let manifest = run::manifest(started, clock.now() - Instant::START, virtual_elapsed);
     let study = question.study(capacities);
     print(&text::summary(&study));
-    search::write(&args.out, &Suite { runs: Vec::new(), manifest }, &study)
+    reports::search::write(&args.out, &study, &confirmed, manifest)
         .map_err(|error| cannot(format!("the report could not be written: {error}")))?;
     print(&format!("report: {}", args.out.join("index.html").display()));
-    Ok(exit(&study))
+    Ok(Exit::of_verdict(&study.verdict()))
 }
 
 fn line(label: &str, tried: &Try) -> String {
     let rate = tried.rate.map_or(String::new(), |rate| format!(", {rate:.0}/s"));
     let end = if tried.holds { "holds".to_owned() } else { text::broke(tried) };
     format!("{label}: × {:.4}{rate}: {end}", tried.factor)
-}
-
-/// What weighs most: runs that were none, then variants that carry nothing, then what the generator could not do.
-fn exit(study: &Study) -> Exit {
-    let ends =
-        || study.capacities.iter().filter_map(|capacity| Some((capacity, capacity.above()?)));
-    let by = |cause: Cause| {
-        ends().any(|(_, tried)| tried.broke.as_ref().is_some_and(|broke| broke.cause == cause))
-    };
-    let is_none = ends().any(|(capacity, tried)| {
-        let by_generator = tried.broke.as_ref().is_some_and(|b| b.cause == Cause::Generator);
-        capacity.best().is_none() && !by_generator
-    });
-    if by(Cause::Error) {
-        Exit::CouldNotRun
-    } else if is_none {
-        Exit::ThresholdFailed
-    } else if by(Cause::Generator) {
-        Exit::Invalid
-    } else {
-        Exit::Success
-    }
 }

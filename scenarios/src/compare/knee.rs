@@ -98,6 +98,7 @@ impl Ladder {
             |runs: &[Run]| runs.iter().map(|run| Figures::of(run, &design.metric)).collect();
         let variants = &design.loaded.variants;
         let each = self.rungs.len() / variants.len().max(1);
+        let all = runs;
         let mut runs = runs.chunks(self.seeds.max(1));
         let lines =
             variants.iter().zip(own.chunks(design.seeds)).zip(self.rungs.chunks(each.max(1)));
@@ -113,6 +114,8 @@ impl Ladder {
             Line { label: label(variant), steps }
         });
         let lines = lines.collect();
+        let error = |run: &Run| Some((reports::compare::error(run)?, run.command.clone()));
+        let broken = all.iter().find_map(error);
         let scenario = &variants[design.baseline].scenario;
         let thresholds = scenario.thresholds();
         let shown = thresholds.iter().find(|threshold| threshold.metric == design.metric);
@@ -121,6 +124,7 @@ impl Ladder {
             seeds: self.seeds,
             limit: shown.map(|threshold| threshold.limit),
             remark: self.remark.clone(),
+            broken,
         }
     }
 }

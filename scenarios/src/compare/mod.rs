@@ -7,13 +7,7 @@
 pub mod knee;
 pub mod vary;
 
-use std::path::Path;
-
-use reports::{
-    Names, Run, Suite, Verdict, World,
-    compare::{Contrast, csv, knee::Knee, page},
-    files, manifest, resolve,
-};
+use reports::{Names, Run, World, compare::Contrast, resolve};
 
 use crate::{
     language::{Loaded, Scenario, Variant},
@@ -123,39 +117,4 @@ pub fn known(scenario: &Scenario, metric: &str) -> Result<(), String> {
     let endpoints = scenario.all_endpoints();
     let names = Names { loads: &loads, phases: &phases, endpoints: &endpoints };
     resolve(metric, names).map(|_| ())
-}
-
-/// The first run that could not be carried out, and why.
-pub fn broken(runs: &[Run]) -> Option<String> {
-    let broken = runs.iter().find(|run| matches!(run.verdict, Verdict::Error(_)))?;
-    Some(format!("{}: {}", broken.title(), broken.verdict.reason().unwrap_or_default()))
-}
-
-/// Writes the files of a comparison: index.html, compare.csv, summary.csv, manifest.json, and knee.csv where there is a knee.
-///
-/// # Errors
-/// Which file could not be written, and why.
-pub fn write(
-    directory: &Path,
-    suite: &Suite,
-    contrast: &Contrast<'_>,
-    knee: Option<&Knee>,
-) -> std::io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    files::write(&directory.join("index.html"), page::index(contrast, knee)?.as_bytes())?;
-    files::write(&directory.join("compare.csv"), &csv::compare(contrast)?)?;
-    let first = suite.runs.first();
-    if let (Some(knee), Some(run)) = (knee.filter(|knee| !knee.lines.is_empty()), first) {
-        let world = run.world.as_str();
-        let rows = reports::compare::knee::csv(knee, &run.scenario, world, &contrast.metric)?;
-        files::write(&directory.join("knee.csv"), &rows)?;
-    } else {
-        // One of an earlier comparison would pass for this one's.
-        match std::fs::remove_file(directory.join("knee.csv")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    files::write(&directory.join("summary.csv"), &reports::csv::summary(suite)?)?;
-    files::write(&directory.join("manifest.json"), &manifest::manifest(suite)?)
 }

@@ -9,14 +9,14 @@
 pub mod bisect;
 pub mod scale;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use bisect::{End, Range, Search, Step};
 use policy::quantity::TimeSpan;
 use reports::{
-    Run, Suite, Verdict, World, files, format, manifest,
-    search::{Broke, Capacity, Cause, Found, Study, Try, csv, page},
-    statistics::median,
+    Run, Verdict, World, format,
+    search::{Broke, Capacity, Cause, Found, Study, Try},
+    statistics::{lower_median, median},
 };
 
 use crate::{
@@ -57,6 +57,8 @@ pub struct Question<'a> {
 pub struct Searched {
     /// A capacity for each variant, in their order; none when interrupted.
     pub capacities: Vec<Capacity>,
+    /// For each variant that carries something one of the runs that confirmed it, that with the median figure.
+    pub confirmed: Vec<Run>,
     /// Whether it came to its end.
     pub completion: Completion,
     /// The real time that runs in virtual time took.
@@ -68,6 +70,8 @@ struct Cell<'a> {
     variant: &'a Variant,
     search: Search,
     tries: Vec<Try>,
+    /// Of the runs that confirmed a load one: no load is tried after it.
+    confirmed: Option<Run>,
 }
 
 /// One try of a round: the scaled variant and its seeds.
@@ -132,7 +136,12 @@ impl Question<'_> {
                 ceiling,
                 precision: self.precision,
             };
-            cells.push(Cell { variant, search: Search::new(range), tries: Vec::new() });
+            cells.push(Cell {
+                variant,
+                search: Search::new(range),
+                tries: Vec::new(),
+                confirmed: None,
+            });
         }
         let mut virtual_elapsed = Duration::ZERO;
         loop {
@@ -151,7 +160,8 @@ impl Question<'_> {
             let Carried { runs, completion, virtual_elapsed: elapsed } = carried;
             virtual_elapsed += elapsed;
             if completion == Completion::Interrupted {
-                return Ok(Searched { capacities: Vec::new(), completion, virtual_elapsed });
+                let (capacities, confirmed) = (Vec::new(), Vec::new());
+                return Ok(Searched { capacities, confirmed, completion, virtual_elapsed });
             }
             let mut runs = runs.as_slice();
             for attempt in &attempts {
@@ -160,12 +170,16 @@ impl Question<'_> {
                 let cell = &mut cells[attempt.cell];
                 let tried = self.judge(attempt, own);
                 say(&label(cell.variant), &tried);
+                if tried.is_confirming && tried.holds {
+                    cell.confirmed = self.typical(own).cloned();
+                }
                 cell.search.tell(tried.holds);
                 cell.tries.push(tried);
             }
         }
+        let confirmed = cells.iter_mut().filter_map(|cell| cell.confirmed.take()).collect();
         let capacities = cells.into_iter().filter_map(Cell::capacity).collect();
-        Ok(Searched { capacities, completion: Completion::Done, virtual_elapsed })
+        Ok(Searched { capacities, confirmed, completion: Completion::Done, virtual_elapsed })
     }
 
     fn runs<'r>(&'r self, attempt: &'r Attempt) -> impl Iterator<Item = Planned<'r>> {
@@ -175,6 +189,16 @@ impl Question<'_> {
             world: self.world,
             seed: attempt.first_seed.wrapping_add(u64::from(n)),
         })
+    }
+
+    /// The run with the median figure.
+    fn typical<'r>(&self, runs: &'r [Run]) -> Option<&'r Run> {
+        let figure = |run: &Run| match run.verdict {
+            Verdict::Error(_) => f64::NAN,
+            _ => run.measurement.metrics.get(&self.metric).unwrap_or(f64::NAN),
+        };
+        let values: Vec<f64> = runs.iter().map(figure).collect();
+        runs.get(lower_median(&values).unwrap_or(0))
     }
 
     fn judge(&self, attempt: &Attempt, runs: &[Run]) -> Try {
@@ -308,15 +332,4 @@ impl Cell<'_> {
         let variant = self.variant.cell.clone();
         Some(Capacity { label: label(self.variant), variant, tries: self.tries, found })
     }
-}
-
-/// Writes the files of a search: index.html, search.csv, manifest.json.
-///
-/// # Errors
-/// Which file could not be written, and why.
-pub fn write(directory: &Path, suite: &Suite, study: &Study) -> std::io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    files::write(&directory.join("index.html"), page::index(study)?.as_bytes())?;
-    files::write(&directory.join("search.csv"), &csv::search(study)?)?;
-    files::write(&directory.join("manifest.json"), &manifest::manifest(suite)?)
 }

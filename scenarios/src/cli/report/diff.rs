@@ -34,7 +34,7 @@ the other.";
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DiffArgs {
-    /// The results before the change: a directory that `windtunnel run --out` wrote.
+    /// The results before the change: a directory that `windtunnel run --out` or `compare --out` wrote.
     old: PathBuf,
     /// The results after it.
     new: PathBuf,

@@ -316,7 +316,7 @@ async fn tell_load(core: Rc<Core>) -> Outcome {
     core.awake().await;
     let mut answer = respond(&core, StatusCode::NO_CONTENT, Answer::empty());
     if !core.config.load_report {
-        answer.headers_mut().insert(HeaderName::from_static(REPORT_HEADER), core.load_report());
+        answer.headers_mut().insert(HeaderName::from_static(REPORT_HEADER), core.load_value());
     }
     Ok(answer)
 }
@@ -362,7 +362,7 @@ pub(crate) fn respond(core: &Core, status: StatusCode, body: Answer) -> Response
     let name = HeaderName::from_static(ENDPOINT_HEADER);
     response.headers_mut().insert(name, core.name_value.clone());
     if core.config.load_report {
-        response.headers_mut().insert(HeaderName::from_static(REPORT_HEADER), core.load_report());
+        response.headers_mut().insert(HeaderName::from_static(REPORT_HEADER), core.load_value());
     }
     response
 }

@@ -14,7 +14,7 @@ use std::{
 
 use http::{HeaderValue, Method, StatusCode};
 use net::{Clock, Pacer};
-use policy::{Instant, Seed};
+use policy::{Instant, LoadReport, Seed};
 use tokio::sync::Notify;
 
 use crate::{
@@ -148,10 +148,14 @@ impl Core {
         self.meter.borrow_mut().failed(self.clock.now(), &self.station.borrow());
     }
 
-    /// How loaded the endpoint is, as a header's value.
-    pub(crate) fn load_report(&self) -> HeaderValue {
-        let report = self.meter.borrow_mut().report(self.clock.now(), &self.station.borrow());
-        HeaderValue::from_str(&report.to_string())
+    /// How loaded the endpoint is.
+    pub(crate) fn load_report(&self) -> LoadReport {
+        self.meter.borrow_mut().report(self.clock.now(), &self.station.borrow())
+    }
+
+    /// The same as a header's value.
+    pub(crate) fn load_value(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.load_report().to_string())
             .unwrap_or_else(|_| HeaderValue::from_static("TEXT eps=0"))
     }
 

@@ -320,7 +320,9 @@ async fn deliver<N: Net>(net: N, core: Rc<Core>, lane: Rc<Lane>) {
         if batch.is_empty() {
             continue;
         }
-        let body = Bytes::from(report::write(&batch));
+        // Of each answer's load report the proxy has seen nothing.
+        let load = core.config.load_report.then(|| core.load_report());
+        let body = Bytes::from(report::write(&batch, load.as_ref()));
         let code = door.key.sign_report(&body);
         let sent = clock.timeout(DELIVERY, send(&net, lane.to, &mut connection, &body, &code));
         if sent.await != Ok(Some(())) {

@@ -14,7 +14,7 @@ use policy::{
     Seed,
     token::{
         Asked, Bearer, Grant, Key, join,
-        report::{self, CODE_HEADER, End, Report},
+        report::{self, Batch, CODE_HEADER, End, Report},
     },
 };
 
@@ -36,6 +36,19 @@ fn start(config: BackendConfig) -> (Remote, SocketAddr) {
 
 /// Who takes reports: an address, and the reports that came, a connection's in their order.
 fn proxy() -> (SocketAddr, mpsc::Receiver<Report>) {
+    let (address, batches) = proxy_of_batches();
+    let (told, heard) = mpsc::channel();
+    thread::spawn(move || {
+        for report in batches.iter().flat_map(|batch| batch.reports) {
+            // The test may be over.
+            let _ = told.send(report);
+        }
+    });
+    (address, heard)
+}
+
+/// The same, and what comes with them.
+fn proxy_of_batches() -> (SocketAddr, mpsc::Receiver<Batch>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let (told, heard) = mpsc::channel();
@@ -48,10 +61,7 @@ fn proxy() -> (SocketAddr, mpsc::Receiver<Report>) {
                     assert!(head.starts_with(&format!("POST {} HTTP/1.1", report::PATH)), "{head}");
                     let code = field(&head, CODE_HEADER).expect("it is signed");
                     assert!(key().is_report(&body, code.as_bytes()), "{head}");
-                    for report in report::read(&body).expect("a body of reports") {
-                        // The test may be over.
-                        let _ = told.send(report);
-                    }
+                    let _ = told.send(report::read(&body).expect("a body of reports"));
                     stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("sent");
                 }
             });
@@ -160,6 +170,19 @@ fn each_wrong_token_is_403_with_its_reason() {
     let seen = remote.stop(Duration::from_secs(1)).expect("it answers")[0].1;
     assert_eq!((seen.completed, seen.forbidden, seen.requests), (1, count, 1));
     assert!(heard.try_recv().is_err());
+}
+
+#[test]
+fn the_load_is_reported_where_answers_say_it() {
+    for load_report in [false, true] {
+        let (_remote, endpoint) = start(BackendConfig { load_report, ..BackendConfig::default() });
+        let (to, heard) = proxy_of_batches();
+        let target = signed(&key(), &lasting(1, to), &good(endpoint));
+        assert_eq!(ask(endpoint, "GET", &target).0, 200);
+        let batch = heard.recv_timeout(DEADLINE).expect("a batch");
+        assert_eq!(batch.reports.len(), 1);
+        assert_eq!(batch.load.map(|load| load.in_flight), load_report.then_some(0));
+    }
 }
 
 #[test]

@@ -5,10 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use policy::token::{
-    Asked, Bearer, Gatekeeper, Grant, Key, Refusal, TooShort, join,
-    report::{self, End, Report},
-    split,
+use policy::{
+    LoadReport,
+    token::{
+        Asked, Bearer, Gatekeeper, Grant, Key, Refusal, TooShort, join,
+        report::{self, Batch, End, Report},
+        split,
+    },
 };
 use proptest::prelude::*;
 
@@ -199,19 +202,43 @@ fn reports_are_read_as_they_were_written() {
         Report { nonce: u64::MAX, end: End::Broken, took: Duration::ZERO },
         Report { nonce: 0, end: End::Cancelled, took: Duration::from_hours(1) },
     ];
-    let body = report::write(&reports);
-    assert_eq!(report::read(body.as_bytes()).as_deref(), Some(&reports[..]));
+    let body = report::write(&reports, None);
+    let batch = Batch { reports: reports.to_vec(), load: None };
+    assert_eq!(report::read(body.as_bytes()), Some(batch.clone()));
+    let load = LoadReport { rate: 1.0 / 3.0, queue: 7, ..LoadReport::default() };
+    let loaded = report::write(&reports, Some(&load));
+    assert_eq!(report::read(loaded.as_bytes()), Some(Batch { load: Some(load), ..batch }));
     let code = key().sign_report(body.as_bytes());
     assert!(key().is_report(body.as_bytes(), code.as_bytes()));
     assert!(!key().is_report(b"0000000000000001 200 1\n", code.as_bytes()));
     assert!(!key().is_report(body.as_bytes(), &code.as_bytes()[2..]));
     let most = vec![reports[1]; report::BATCH + 1];
-    let body = report::write(&most);
-    assert!(body.len() <= report::MAX_BODY);
-    assert_eq!(report::read(body.as_bytes()).map(|all| all.len()), Some(report::BATCH));
-    for wrong in
-        ["x 200 1\n", "1 99 1\n", "1 600 1\n", "1 200\n", "1 200 1 1\n", "1 200 -1\n", "\n"]
-    {
+    let third = 1.0 / 3e9;
+    let long = LoadReport {
+        utilization: third,
+        rate: third,
+        errors: third,
+        in_flight: u32::MAX,
+        queue: u32::MAX,
+        latency: Duration::MAX,
+        service_time: Duration::MAX,
+    };
+    let body = report::write(&most, Some(&long));
+    assert!(body.len() <= report::MAX_BODY, "{}", body.len());
+    assert_eq!(report::read(body.as_bytes()).map(|all| all.reports.len()), Some(report::BATCH));
+    for wrong in [
+        "x 200 1\n",
+        "1 99 1\n",
+        "1 600 1\n",
+        "1 200\n",
+        "1 200 1 1\n",
+        "1 200 -1\n",
+        "\n",
+        "load\n",
+        "load TEXT eps=x\n",
+        "load TEXT eps=1\nload TEXT eps=1\n",
+        "load TEXT eps=1\n1 200 1\n",
+    ] {
         assert_eq!(report::read(wrong.as_bytes()), None, "{wrong:?}");
     }
 }

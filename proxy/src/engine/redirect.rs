@@ -17,7 +17,7 @@ use std::{cell::RefCell, future::poll_fn, net::SocketAddr, task::Poll};
 use net::Net;
 use policy::{
     Rng, Seed,
-    token::{self, Asked, Bearer, Grant, Key, report::End},
+    token::{self, Asked, Bearer, Grant, Key},
 };
 
 use super::{
@@ -147,7 +147,7 @@ impl<N: Net> Exchange<'_, N> {
             Ok(()) => Ok(After::Close),
             // The client never got it.
             Err(_) => {
-                sessions.close(nonce, End::Cancelled, None, self.worker.clock.now());
+                sessions.cancel(nonce, self.worker.clock.now());
                 Err(Fault::ClientGone)
             }
         }

@@ -7,7 +7,8 @@
 //!
 //! Each worker has the sessions that it has opened, because what a report says is for its balancer. Reports come to whichever worker
 //! accepts their connection; a session's number says whose it is, and the others' are handed over by a bounded channel. If that is full
-//! a report is dropped, and its session expires.
+//! a report is dropped, and its session expires. What a batch says of its endpoint's load the balancer hears with each session that was
+//! answered, as it would with the answer.
 
 use std::{
     cell::RefCell,
@@ -23,9 +24,9 @@ use std::{
 use http1::Method;
 use net::Net;
 use policy::{
-    Instant,
+    Instant, LoadReport,
     endpoint::Outcome,
-    token::report::{self, End, Report},
+    token::report::{self, Batch, End, Report},
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -46,12 +47,15 @@ const FEW: usize = 1024;
 /// How long a report may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
+/// A report, and how loaded its endpoint was then.
+type Letter = (Report, Option<LoadReport>);
+
 /// Where a worker gets the reports that others have accepted.
 #[derive(Debug)]
 pub(crate) struct Post {
-    letters: mpsc::Sender<Report>,
+    letters: mpsc::Sender<Letter>,
     /// Taken by the worker when it begins.
-    slot: Mutex<Option<mpsc::Receiver<Report>>>,
+    slot: Mutex<Option<mpsc::Receiver<Letter>>>,
 }
 
 impl Default for Post {
@@ -107,16 +111,26 @@ impl<S> Sessions<S> {
         due.push_back((expires, number));
     }
 
-    /// Ends one, if it is open. `took` is how long it lasted at its endpoint, if that is known.
-    pub(super) fn close(&self, number: u64, end: End, took: Option<Duration>, now: Instant) {
-        let Some(lease) = self.open.borrow_mut().remove(&number) else { return };
-        let outcome = match end {
+    /// Ends one that nobody has reported, if it is open.
+    pub(super) fn cancel(&self, number: u64, now: Instant) {
+        if let Some(lease) = self.open.borrow_mut().remove(&number) {
+            lease.finish_after(Outcome::Cancelled, now, None);
+        }
+    }
+
+    /// Ends one as its endpoint has reported it, if it is open.
+    fn settle(&self, (report, load): &Letter, now: Instant) {
+        let Some(lease) = self.open.borrow_mut().remove(&report.nonce) else { return };
+        if let (Some(load), End::Answered(_)) = (load, report.end) {
+            lease.hear(now, load);
+        }
+        let outcome = match report.end {
             End::Answered(status) if lease.counts_as_failure(status) => Outcome::Failure,
             End::Answered(_) => Outcome::Success,
             End::Broken => Outcome::Failure,
             End::Cancelled => Outcome::Cancelled,
         };
-        lease.finish_after(outcome, now, took);
+        lease.finish_after(outcome, now, Some(report.took));
     }
 
     /// Ends those whose time has come; when the next one's comes.
@@ -130,14 +144,14 @@ impl<S> Sessions<S> {
                 return expires;
             }
             self.due.borrow_mut().pop_front();
-            self.close(number, End::Cancelled, None, now);
+            self.cancel(number, now);
         }
     }
 
     /// Ends all of them: the worker is about to end, and nobody would hear of theirs.
     pub(super) fn forget(&self, now: Instant) {
         for (_, number) in self.due.take() {
-            self.close(number, End::Cancelled, None, now);
+            self.cancel(number, now);
         }
     }
 }
@@ -151,8 +165,8 @@ pub(super) async fn keep<N: Net>(worker: Rc<Worker<N>>, index: usize) {
         let mut first = pin!(worker.sessions.first.notified());
         let mut time = pin!(worker.clock.sleep_until(due));
         poll_fn(|cx| {
-            while let Poll::Ready(Some(report)) = post.poll_recv(cx) {
-                settle(&worker, report);
+            while let Poll::Ready(Some(letter)) = post.poll_recv(cx) {
+                worker.sessions.settle(&letter, worker.clock.now());
             }
             if first.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
@@ -162,11 +176,6 @@ pub(super) async fn keep<N: Net>(worker: Rc<Worker<N>>, index: usize) {
         })
         .await;
     }
-}
-
-fn settle<N: Net>(worker: &Worker<N>, report: Report) {
-    let Report { nonce, end, took } = report;
-    worker.sessions.close(nonce, end, Some(took), worker.clock.now());
 }
 
 /// Takes a batch of reports.
@@ -191,14 +200,16 @@ pub(super) async fn take_reports<N: Net>(
         200 if !redirector.key.is_report(&body, code) => 403,
         200 => match report::read(&body) {
             None => 400,
-            Some(reports) => {
+            Some(Batch { reports, load }) => {
                 for report in reports {
                     match Redirector::worker_of(report.nonce) {
-                        own if own == worker.index => settle(worker, report),
+                        own if own == worker.index => {
+                            worker.sessions.settle(&(report, load), worker.clock.now());
+                        }
                         other => {
                             let post = worker.shared.post.get(other);
                             // Full, or from before a restart: that session expires.
-                            let _ = post.map(|post| post.letters.try_send(report));
+                            let _ = post.map(|post| post.letters.try_send((report, load)));
                         }
                     }
                 }

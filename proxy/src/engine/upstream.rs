@@ -300,6 +300,13 @@ impl<S> Lease<S> {
         self.give_back(outcome, now, took.unwrap_or_else(|| now.since(self.begun)));
     }
 
+    /// The endpoint has said how loaded it is, with what it reports of this request.
+    pub(crate) fn hear(&self, now: Instant, report: &LoadReport) {
+        if self.upstream.reads_reports {
+            self.upstream.balancer.borrow_mut().on_report(self.index, now, report);
+        }
+    }
+
     /// Whether an answer with this status counts as the endpoint's failure, by the configuration that the request began with.
     pub(crate) fn counts_as_failure(&self, status: u16) -> bool {
         self.upstream.config.outlier.is_failure(status)

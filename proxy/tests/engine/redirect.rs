@@ -5,8 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use backend_sim::{Admission, BackendConfig, GroupSpec};
 use net::Real;
 use policy::{
-    Seed,
-    balance::StickyConfig,
+    LoadReport, Seed,
+    balance::{StickyConfig, Strategy, c3},
     quantity::TimeSpan,
     token::{
         Asked, Bearer, Grant, Key, Refusal,
@@ -51,8 +51,18 @@ fn grant(answer: &Message, method: &str, target: &str) -> Result<Grant, Refusal>
 
 /// The status with which the proxy takes a report that is signed with this key.
 fn tell(wire: &mut Wire, key: &Key, nonce: u64, end: End) -> u16 {
+    tell_load(wire, key, (nonce, end), None)
+}
+
+/// The same, with what the endpoint says of its load.
+fn tell_load(
+    wire: &mut Wire,
+    key: &Key,
+    (nonce, end): (u64, End),
+    load: Option<&LoadReport>,
+) -> u16 {
     let took = Duration::from_millis(3);
-    let body = report::write(&[Report { nonce, end, took }]);
+    let body = report::write(&[Report { nonce, end, took }], load);
     let code = key.sign_report(body.as_bytes());
     let (path, header, length) = (report::PATH, report::CODE_HEADER, body.len());
     wire.send(format!(
@@ -139,6 +149,29 @@ fn reported_failures_eject_an_endpoint() {
         assert_eq!(tell(&mut reporter, &key(), nonce, end), 204);
     }
     assert_eq!(location(&rig.get("/")).0, addresses[1]);
+}
+
+#[test]
+fn the_balancer_hears_what_endpoints_report_of_their_load() {
+    let endpoints = [Origin::new(), Origin::new()];
+    let mut setup = redirecting(config(&[endpoints[0].address(), endpoints[1].address()]));
+    setup.balance.strategy = Strategy::C3(c3::Config::default());
+    let rig = Rig::start(setup);
+    let (mut client, mut reporter) = (rig.client(), rig.client());
+    // Nothing is known yet, so that the second goes where the first is not.
+    let asked = [(); 2].map(|()| ask(&mut client, "/"));
+    let [full, free] = asked.each_ref().map(|answer| location(answer).0);
+    assert_ne!(full, free);
+    for (answer, queue) in asked.iter().zip([100, 0]) {
+        let number = grant(answer, "GET", "/").expect("a good token").nonce;
+        let service_time = Duration::from_millis(3);
+        let load = LoadReport { queue, service_time, ..LoadReport::default() };
+        let end = (number, End::Answered(200));
+        assert_eq!(tell_load(&mut reporter, &key(), end, Some(&load)), 204);
+    }
+    for _ in 0..5 {
+        assert_eq!(location(&ask(&mut client, "/")).0, free);
+    }
 }
 
 #[test]

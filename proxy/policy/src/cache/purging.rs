@@ -36,10 +36,11 @@ impl Purging {
     }
 
     /// The same by the rules of several services; each purge once.
-    pub fn by_all<'a>(what: &[Self], rules: impl Iterator<Item = &'a Rules> + Clone) -> Vec<Purge> {
+    pub fn by_all<'a>(what: &[Self], all: impl IntoIterator<Item = &'a Rules>) -> Vec<Purge> {
+        let all: Vec<&Rules> = all.into_iter().collect();
         let mut purges = Vec::new();
         for purging in what {
-            for rules in rules.clone() {
+            for rules in &all {
                 let purge = purging.by(rules);
                 if !purges.contains(&purge) {
                     purges.push(purge);
@@ -61,7 +62,7 @@ mod tests {
         let (own, same, other) = (rules(""), rules(""), rules("other"));
         let url = Purging::Url { host: b"Shop".to_vec(), target: b"/%7ea".to_vec() };
         let all = [url, Purging::Tag(b"news".to_vec()), Purging::Everything];
-        let purges = Purging::by_all(&all, [&own, &same, &other].into_iter());
+        let purges = Purging::by_all(&all, [&own, &same, &other]);
         let text = |purge: &Purge| match purge {
             Purge::Url { text, .. } | Purge::UrlWithExtras { text } => {
                 String::from_utf8_lossy(text).into_owned()

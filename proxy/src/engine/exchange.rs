@@ -211,6 +211,9 @@ impl<'a, N: Net> Exchange<'a, N> {
             self.shape(stages);
         }
         let after = self.deliver(&mut connection).await;
+        if self.leaves_some(&after) {
+            return Box::pin(self.carry_on((connection, lease), after)).await;
+        }
         let now = self.worker.clock.now();
         let outcome = match &after {
             Ok(_) => self.outcome_of_answer(),
@@ -321,6 +324,7 @@ impl<'a, N: Net> Exchange<'a, N> {
         self.status = Some(self.pad.response.status());
     }
 
+    /// Ready when the client has all of it, or when it is better given the rest with others ([`carry_on`](Self::carry_on)).
     fn poll_deliver(
         &mut self,
         cx: &mut Context<'_>,
@@ -350,6 +354,9 @@ impl<'a, N: Net> Exchange<'a, N> {
                 // The response that is under way counts, whatever became of the rest of the request.
                 Poll::Ready(Err(_)) => self.sending = Sending::Stuck,
             }
+        }
+        if self.pad.shape.is_some() && self.holds_others_up(cx) {
+            return Poll::Ready(Ok(()));
         }
         if self.pad.upload.is_received() && self.client.poll_gone(cx, scratch).is_ready() {
             return Poll::Ready(Err(Fault::ClientGone));

@@ -169,16 +169,7 @@ impl Relay {
     ) -> Poll<Result<(), Broken>> {
         loop {
             if self.decoder.is_done() {
-                if !self.ended {
-                    self.ended = true;
-                    if let Aside::Shape(shape) = &mut aside {
-                        shape.finish();
-                        self.send_made(cx, shape, to).map_err(|_| Broken::Receiver)?;
-                    }
-                    if self.encoding == Encoding::Chunked {
-                        http1::encode::trailers(to.out(), self.decoder.trailers());
-                    }
-                }
+                self.end(cx, to, &mut aside).map_err(|_| Broken::Receiver)?;
                 return to.poll_flush(cx).map_err(|_| Broken::Receiver);
             }
             if to.waiting() > COALESCED {
@@ -191,10 +182,7 @@ impl Relay {
                 continue;
             }
             let Poll::Ready(count) = from.poll_read(cx, scratch) else {
-                if let Aside::Shape(shape) = &mut aside {
-                    shape.pause();
-                    self.send_made(cx, shape, to).map_err(|_| Broken::Receiver)?;
-                }
+                self.pause(cx, to, &mut aside).map_err(|_| Broken::Receiver)?;
                 let _ = to.poll_flush(cx).map_err(|_| Broken::Receiver)?;
                 return Poll::Pending;
             };
@@ -268,22 +256,7 @@ impl Relay {
                 if self.bytes > self.most {
                     return (used, Err(Broken::TooLarge));
                 }
-                let sent = match aside {
-                    Aside::Nobody => self.send(cx, content, to),
-                    Aside::Replay(replay) => {
-                        replay.keep(content);
-                        self.send(cx, content, to)
-                    }
-                    Aside::Shape(shape) => {
-                        shape.content(content);
-                        if shape.transforms() {
-                            self.send_made(cx, shape, to)
-                        } else {
-                            self.send(cx, content, to)
-                        }
-                    }
-                };
-                if sent.is_err() {
+                if self.pass(cx, content, to, aside).is_err() {
                     return (used, Err(Broken::Receiver));
                 }
             } else if stuck {
@@ -291,6 +264,81 @@ impl Relay {
             }
         }
         (used, Ok(()))
+    }
+
+    /// Content that comes from elsewhere than a connection goes on.
+    pub(crate) fn give<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        content: &[u8],
+        to: &mut Channel<S>,
+        aside: &mut Aside<'_>,
+    ) -> io::Result<()> {
+        self.bytes += content.len() as u64;
+        self.pass(cx, content, to, aside)
+    }
+
+    fn pass<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        content: &[u8],
+        to: &mut Channel<S>,
+        aside: &mut Aside<'_>,
+    ) -> io::Result<()> {
+        match aside {
+            Aside::Nobody => self.send(cx, content, to),
+            Aside::Replay(replay) => {
+                replay.keep(content);
+                self.send(cx, content, to)
+            }
+            Aside::Shape(shape) => {
+                shape.content(content);
+                if shape.transforms() {
+                    self.send_made(cx, shape, to)
+                } else {
+                    self.send(cx, content, to)
+                }
+            }
+        }
+    }
+
+    /// Nothing more is there for now: what is held back goes on.
+    pub(crate) fn pause<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Channel<S>,
+        aside: &mut Aside<'_>,
+    ) -> io::Result<()> {
+        let Aside::Shape(shape) = aside else { return Ok(()) };
+        shape.pause();
+        self.send_made(cx, shape, to)
+    }
+
+    /// The content is complete: what is held back goes on, and the end. Once more, it does nothing.
+    pub(crate) fn end<S: Stream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Channel<S>,
+        aside: &mut Aside<'_>,
+    ) -> io::Result<()> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Ok(());
+        }
+        if let Aside::Shape(shape) = aside {
+            shape.finish();
+            self.send_made(cx, shape, to)?;
+        }
+        if self.encoding == Encoding::Chunked {
+            http1::encode::trailers(to.out(), self.decoder.trailers());
+        }
+        Ok(())
+    }
+
+    /// Somebody else reads the rest: what it is read with. What was sent so far goes on by [`give`](Self::give).
+    pub(crate) fn hand_over(&mut self, limits: &Limits) -> Self {
+        let Self { encoding, ended, bytes, sent, .. } = *self;
+        let own = Self { encoding, ended, bytes, sent, ..Self::new(limits) };
+        std::mem::replace(self, own)
     }
 
     fn send<S: Stream>(

@@ -411,3 +411,81 @@ fn a_route_may_have_its_own() {
         assert_eq!(client.response().field("Content-Encoding").as_deref(), encoding, "{path}");
     }
 }
+
+/// Heads an answer that is kept.
+const KEPT: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: max-age=60\r\n";
+
+#[test]
+fn a_body_that_many_follow_is_compressed_for_each_as_it_comes() {
+    let origin = Origin::new();
+    let mut config = compressing(&origin);
+    config.cache.enabled = true;
+    let rig = Rig::start(config);
+    let wanted = [Coding::Zstd, Coding::Gzip, Coding::Br, Coding::Gzip];
+    let mut upstream = None;
+    let mut clients: Vec<(Wire, Coding, Vec<u8>)> = Vec::new();
+    for coding in wanted {
+        let mut client = rig.client();
+        client.send(ask("GET", "/", coding.name()));
+        let upstream = upstream.get_or_insert_with(|| origin.accept());
+        if clients.is_empty() {
+            upstream.request();
+        }
+        clients.push((client, coding, Vec::new()));
+    }
+    let mut upstream = upstream.expect("the first has asked");
+    let body = page(200_000);
+    let (first, rest) = body.split_at(5000);
+    upstream.send(format!("{KEPT}Content-Length: {}\r\n\r\n", body.len()));
+    upstream.send(first);
+    for (client, coding, bytes) in &mut clients {
+        let head = client.head();
+        assert!(head.contains(&format!("Content-Encoding: {}\r\n", coding.name())), "{head}");
+        read_until(client, *coding, bytes, first);
+    }
+    upstream.send(rest);
+    for (client, coding, bytes) in &mut clients {
+        bytes.extend(client.chunks().0);
+        assert!(decoded(*coding, bytes) == (body.clone(), true), "{}", coding.name());
+    }
+    eventually("it is stored", || rig.sum(|stats| &stats.cache.stored) == 1);
+    assert_eq!(rig.sum(|stats| &stats.cache.collapsed), 3);
+    origin.is_untouched();
+    drop(clients);
+    rig.is_quiet_again();
+    assert_eq!(rig.sum(|stats| &stats.encoders), 0);
+}
+
+#[test]
+fn who_is_slow_keeps_its_encoder_when_others_go_on() {
+    let origin = Origin::new();
+    let mut config = compressing(&origin);
+    config.cache.enabled = true;
+    let rig = Rig::start(config);
+    let mut slow = Wire::connect_narrow(rig.proxy.address());
+    slow.send(ask("GET", "/", "gzip"));
+    let mut upstream = origin.accept();
+    upstream.request();
+    let mut rng = Seed(1).rng();
+    // What is compressed is no smaller than it was.
+    let body: Vec<u8> = (0..8_000_000).map(|_| rng.below(256) as u8).collect();
+    let sending = {
+        let body = body.clone();
+        thread::spawn(move || {
+            upstream.send(format!("{KEPT}Content-Length: {}\r\n\r\n", body.len()));
+            upstream.send(body);
+            upstream
+        })
+    };
+    slow.head();
+    let mut other = rig.client();
+    other.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(other.response().body == body);
+    let (bytes, _) = slow.chunks();
+    assert!(decoded(Coding::Gzip, &bytes) == (body, true));
+    sending.join().expect("all was sent");
+    origin.is_untouched();
+    drop((slow, other));
+    rig.is_quiet_again();
+    assert_eq!(rig.sum(|stats| &stats.encoders), 0);
+}

@@ -7,6 +7,7 @@ mod analytics;
 mod bodies;
 mod cache;
 mod cache_flights;
+mod cache_follow;
 mod cache_purge;
 mod chaos;
 mod compression;

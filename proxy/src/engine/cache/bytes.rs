@@ -223,7 +223,7 @@ impl Fields for Table {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -343,10 +343,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn another_format_is_not_read() {
-        let object = Draft::new(200, b"OK").finish(OWN, Bytes::from_static(b"hello"));
-        let meta = Meta {
+    /// What is known of a plain answer.
+    pub(in super::super) fn fresh_for_a_minute() -> Meta {
+        Meta {
             status: 200,
             taken: at(0).now,
             initial_age: Duration::ZERO,
@@ -363,8 +362,13 @@ mod tests {
             vary: Vary::default(),
             tags: Box::default(),
             part: None,
-        };
-        let mut bytes = bytes_of(&(object, meta), at(0));
+        }
+    }
+
+    #[test]
+    fn another_format_is_not_read() {
+        let object = Draft::new(200, b"OK").finish(OWN, Bytes::from_static(b"hello"));
+        let mut bytes = bytes_of(&(object, fresh_for_a_minute()), at(0));
         assert!(decode(&bytes.clone().into(), OWN, at(0)).is_some());
         bytes[0] += 1;
         assert!(decode(&bytes.into(), OWN, at(0)).is_none());

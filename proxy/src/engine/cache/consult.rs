@@ -14,7 +14,10 @@ use std::{
 use net::Net;
 use policy::{
     Instant,
-    cache::{CacheStatus, Decision, Forwarded, Gate, Rules, Stored, Wanted, request::Method},
+    cache::{
+        CacheStatus, Decision, Forwarded, Gate, Rules, Shape as Cut, Stored, Wanted,
+        request::Method,
+    },
     message::Reply,
 };
 
@@ -26,7 +29,9 @@ use super::{
         worker::Pad,
     },
     Cache,
+    fill::Fill,
     flights::{Flight, Lead},
+    follow::Coming,
     object::Object,
     record::Spot,
     refresh::Refresh,
@@ -68,6 +73,8 @@ enum Looked {
     Ask,
     /// Somebody asks already: wait, until then at most.
     Wait(Arc<Flight>, Instant),
+    /// It is on its way, and is given as it comes.
+    Coming(Coming),
     /// It is not there, and the client wants nothing else.
     NotThere,
 }
@@ -137,19 +144,72 @@ impl<N: Net> Exchange<'_, N> {
                     return self.reply(&reply).await.map(Some);
                 }
                 Looked::Wait(flight, until) => {
-                    // Made before the look: a flight that ends after that look rings it.
-                    let ended = pin!(flight.ended());
-                    if !flight.is_over() {
-                        match self.wait(ended, until).await {
-                            Ok(()) | Err(Fault::QueueTimeout) => {}
-                            Err(fault) => return Err(fault),
-                        }
-                    }
                     since = Some(began);
-                    looked = self.look_up(cache, since);
+                    looked = match self.await_answer(cache, &flight, until).await? {
+                        Some(looked) => looked,
+                        None => self.look_up(cache, since),
+                    };
                 }
+                Looked::Coming(coming) => return self.serve_coming(coming).await.map(Some),
             }
         }
+    }
+
+    /// Waits until another request has an answer; nothing where that is not for this one and has ended, or was waited for long enough.
+    async fn await_answer(
+        &mut self,
+        cache: &Cache,
+        flight: &Flight,
+        until: Instant,
+    ) -> Result<Option<Looked>, Fault> {
+        let mut seen = false;
+        loop {
+            // Made before the look: what happens after that look rings it.
+            let news = pin!(flight.news());
+            if flight.is_over() {
+                return Ok(None);
+            }
+            if let Some(fill) = flight.fill().filter(|_| !seen) {
+                seen = true;
+                if let Some(looked) = self.look_at(cache, fill) {
+                    return Ok(Some(looked));
+                }
+            }
+            match self.wait(news, until).await {
+                Ok(()) => {}
+                Err(Fault::QueueTimeout) => return Ok(None),
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// Looks at an answer that is on its way; nothing if it is not for this request.
+    fn look_at(&mut self, cache: &Cache, fill: &Arc<Fill>) -> Option<Looked> {
+        let Pad { request, key, .. } = &*self.pad;
+        let fields = RequestFields(request);
+        let asked = fields.asked(&self.setup.signature, &self.client.peer);
+        let wanted = cache.rules.read(&asked);
+        let known = [Stored::new(Arc::clone(&fill.meta), (), 0)];
+        let decision = cache.rules.serve(&asked, &wanted, &known, self.worker.clock.now());
+        let (Decision::Fresh(hit) | Decision::Stale(hit)) = decision else { return None };
+        if *fill.key != **key {
+            return None;
+        }
+        let cut = cache.rules.shape(&asked, &wanted, &fill.meta, fill.length.unwrap_or_default());
+        let way = Way { collapsed: true, ..Way::default() };
+        let object = Arc::clone(&fill.head);
+        let serving = Serving { object, part: None, cut, age: hit.age, ttl: hit.ttl, way };
+        let looked = match cut {
+            // For that the head is enough.
+            Cut::NotModified => Looked::There(serving, None),
+            Cut::Whole => Looked::Coming(Coming { serving, follower: fill.follow()? }),
+            // Who wants a part goes alone, and does not come here.
+            Cut::Part { .. } | Cut::Unsatisfiable => return None,
+        };
+        let stats = &self.worker.stats.cache;
+        let outcome = if hit.ttl >= 0 && !hit.refresh { &stats.hits } else { &stats.stale };
+        outcome.add(1);
+        Some(looked)
     }
 
     /// Looks into the store; `since` is when it began to wait for another, if it did.

@@ -5,6 +5,9 @@
 //! | `object` | a stored response, laid out so that a hit is a few copies |
 //! | `shards` | what all workers share: the store, and who is under way |
 //! | `flights` | who waits for whom |
+//! | `fill` | a response that is being stored, for those who asked for the same |
+//! | `follow` | they are given it as it comes |
+//! | `carry` | it is fetched on without its own client |
 //! | `consult` | the way in: is it there, does somebody fetch it already |
 //! | `serve` | a stored response goes to the client |
 //! | `encoded` | the same, compressed on the way |
@@ -16,10 +19,13 @@
 //! | `bytes` | a stored response as bytes, for a second tier |
 
 mod bytes;
+mod carry;
 mod consult;
 mod encoded;
 mod fetch;
+mod fill;
 mod flights;
+mod follow;
 mod object;
 mod purge;
 mod record;

@@ -86,11 +86,24 @@ impl Object {
     }
 
     /// The same response with other content.
-    #[cfg(test)]
     pub(crate) fn with_body(&self, body: Bytes) -> Self {
-        let mut draft = Draft::new(self.status, self.reason());
-        self.fields().for_each(|(name, value)| draft.field(name, value));
-        draft.finish(self.own(), body)
+        let mut head = Vec::with_capacity(self.head.len() + 8);
+        head.extend_from_slice(&self.head[..self.at.length as usize]);
+        state_length(&mut head, self.status, &body);
+        Self {
+            status: self.status,
+            head: head.into(),
+            fields: self.fields.clone(),
+            at: self.at,
+            body,
+        }
+    }
+}
+
+/// RFC 9110, section 8.6: not with every status.
+fn state_length(head: &mut Vec<u8>, status: u16, body: &Bytes) {
+    if !matches!(status, 204 | 304) {
+        encode::content_length(head, body.len() as u64);
     }
 }
 
@@ -153,10 +166,7 @@ impl Draft {
         let mut at = Parts { fields: first, own: head.len() as u32, length: 0 };
         head.extend_from_slice(own);
         at.length = head.len() as u32;
-        // RFC 9110, section 8.6: not with these.
-        if !matches!(status, 204 | 304) {
-            encode::content_length(&mut head, body.len() as u64);
-        }
+        state_length(&mut head, status, &body);
         Object { status, head: head.into(), fields: fields.into(), at, body }
     }
 }

@@ -1,14 +1,13 @@
 //! A response is stored while it goes to its client.
 //!
 //! A recorder looks on while the body passes and copies it aside, in the order of its bytes and never more than the largest object may have.
-//! When the body has ended as its framing said, the whole goes into the store at once: nobody sees half of it. Where it
-//! grows too large, or where so much is being recorded that half of the cache's size would be needed for it, the memory is given back at that moment
-//! and the body goes on without. Where it breaks off, because the endpoint dies or
-//! the client leaves, the recorder is dropped with what it had.
+//! When the body has ended as its framing said, the whole goes into the store at once: nobody finds half of it there. Where it
+//! grows too large, or where so much is being recorded that half of the cache's size would be needed for it, it is not stored, and
+//! the body goes on without. Where it breaks off, because the endpoint dies or nobody is left who wants it, the recorder is dropped with what it had.
 //!
-//! Whoever waits for this response ([`Lead`]) hears of each of these ends.
+//! Those who asked for the same meanwhile are given it as it comes ([`Fill`](super::fill::Fill)), and whoever waits for it ([`Lead`]) hears of each of these ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Context};
 
 use bytes::Bytes;
 use net::Clock;
@@ -19,6 +18,7 @@ use policy::cache::{
 
 use super::{
     super::stats::WorkerStats,
+    fill::{Audience, Follower, Source},
     flights::Lead,
     object::{Draft, Object},
     second::Second,
@@ -41,13 +41,8 @@ pub(super) struct Spot {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(super) spot: Spot,
-    /// Nothing once it was given up.
-    pub(super) head: Option<(Draft, Meta)>,
-    /// The lines that we add ourselves.
-    pub(super) own: Vec<u8>,
-    pub(super) body: Vec<u8>,
-    /// The memory that it may use.
-    pub(super) room: Room,
+    // Before the lead: where both are dropped, those who follow learn that it broke off before others begin anew.
+    pub(super) source: Source,
     pub(super) lead: Option<Lead>,
     pub(super) clock: Clock,
     pub(super) stats: Arc<WorkerStats>,
@@ -56,36 +51,42 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Content passes.
     pub(crate) fn content(&mut self, piece: &[u8]) {
-        if self.head.is_none() {
-            return;
-        }
-        let needed = (self.body.len() + piece.len()) as u64;
-        if needed <= self.spot.most && self.room.covers(needed) {
-            self.body.extend_from_slice(piece);
-            return;
-        }
-        self.room.give_back();
-        self.head = None;
-        self.body = Vec::new();
-        if let Some(lead) = self.lead.take() {
+        if !self.source.push(piece, self.spot.most)
+            && let Some(lead) = self.lead.take()
+        {
             lead.release(self.clock.now());
         }
     }
 
     /// The body is complete.
     pub(crate) fn finish(self) {
-        let Self { spot, head, own, body, lead, clock, stats, .. } = self;
+        let Self { spot, source, lead, clock, stats } = self;
+        let Some(body) = source.complete() else { return };
         // A part that is shorter or longer than it says is dropped, and with it the lead.
-        let Some((draft, meta)) = head.filter(|(_, meta)| meta.fits(body.len() as u64)) else {
+        let fill = &source.0;
+        if !fill.meta.fits(body.len() as u64) {
             return;
-        };
-        // Without the room that it grew into: what is stored stays.
-        let object = draft.finish(&own, Bytes::from(body.into_boxed_slice()));
-        spot.store(object, meta);
+        }
+        spot.store(fill.head.with_body(body), Arc::clone(&fill.meta));
         stats.cache.stored.add(1);
         if let Some(lead) = lead {
             lead.land(clock.now());
         }
+    }
+
+    /// Who else is given it. The caller is woken when that has changed.
+    pub(super) fn audience(&self, cx: &Context<'_>) -> Audience {
+        self.source.audience(cx)
+    }
+
+    /// Whether others are given it.
+    pub(super) fn is_followed(&self) -> bool {
+        self.source.is_followed()
+    }
+
+    /// Its own client is given it as those others are.
+    pub(super) fn join(&self) -> Follower {
+        self.source.join()
     }
 }
 
@@ -103,7 +104,7 @@ impl Room {
     }
 
     /// Whether there is room for so many bytes.
-    fn covers(&mut self, bytes: u64) -> bool {
+    pub(super) fn covers(&mut self, bytes: u64) -> bool {
         if bytes <= self.taken {
             return true;
         }
@@ -115,7 +116,12 @@ impl Room {
         taken.is_some()
     }
 
-    fn give_back(&mut self) {
+    /// How much it has.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    pub(super) fn give_back(&mut self) {
         self.shards.give_room(std::mem::take(&mut self.taken));
     }
 }
@@ -131,16 +137,20 @@ const STEP: u64 = 64 << 10;
 
 impl Spot {
     /// Puts it into the store; a part together with the parts that are there, where they are of the same bytes.
-    pub(super) fn store(&self, object: Object, meta: Meta) {
+    pub(super) fn store(&self, object: Object, meta: impl Into<Arc<Meta>>) {
+        let meta = meta.into();
         let (object, meta) = match meta.part {
-            Some(_) => self.joined(object, meta),
+            Some(_) => {
+                let (object, meta) = self.joined(object, Arc::unwrap_or_clone(meta));
+                (object, Arc::new(meta))
+            }
             None => (object, meta),
         };
         if let Some(second) = &self.second {
             second.keep(&self.key, &object, &meta);
         }
         let size = object.size();
-        let stored = Stored::new(Arc::new(meta), Arc::new(object), size);
+        let stored = Stored::new(meta, Arc::new(object), size);
         self.shards.put(self.hash, &self.key, stored);
     }
 

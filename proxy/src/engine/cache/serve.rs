@@ -105,23 +105,12 @@ impl<N: Net> Exchange<'_, N> {
         };
         let request = &self.pad.request;
         let (version, is_head) = (request.version(), request.method() == Method::Head);
-        let wanted = request.keep_alive();
-        // Where nobody can say how long it will be, an old client learns its end from the connection's.
-        let ends = plan.is_some() && version == Version::Http10 && !is_head;
-        // A request that may be answered from the cache has no body.
-        let received = self.pad.upload.is_received();
-        let keep = wanted && received && !ends && !self.worker.draining.get();
         let framed = match plan {
-            None => Framed::Length,
+            None => Framed::AsStored,
             Some(_) if version == Version::Http10 => Framed::Close,
             Some(_) => Framed::Chunked,
         };
-        let body = self.write_stored(serving, framed, Persistence::of(version, keep));
-        let after = match (keep, wanted || !received) {
-            (true, _) => After::KeepAlive,
-            (false, true) => After::Linger,
-            (false, false) => After::Close,
-        };
+        let (body, after) = self.write_stored(serving, framed);
         if let Some(plan) = plan.filter(|_| !is_head) {
             let object = Arc::clone(object);
             return Ok(Sent::Part(Box::new(Rest { after, object, what: What::Encoded(plan) })));
@@ -148,13 +137,25 @@ impl<N: Net> Exchange<'_, N> {
         }
     }
 
-    /// Writes the head; which part of the body belongs to it.
-    fn write_stored(
+    /// Writes the head; which part of the body belongs to it, and what becomes of the connection behind it.
+    pub(super) fn write_stored(
         &mut self,
         serving: &Serving,
         framed: Framed,
-        persistence: Persistence,
-    ) -> Range<usize> {
+    ) -> (Range<usize>, After) {
+        let request = &self.pad.request;
+        let (version, is_head) = (request.version(), request.method() == Method::Head);
+        let wanted = request.keep_alive();
+        // Where nobody can say how long it will be, an old client learns its end from the connection's.
+        let ends = framed == Framed::Close && !is_head;
+        // A request that may be answered from the cache has no body.
+        let received = self.pad.upload.is_received();
+        let keep = wanted && received && !ends && !self.worker.draining.get();
+        let after = match (keep, wanted || !received) {
+            (true, _) => After::KeepAlive,
+            (false, true) => After::Linger,
+            (false, false) => After::Close,
+        };
         let Serving { object, part, cut, age, ttl, way } = serving;
         let out = self.client.channel.out();
         let length = object.body().len();
@@ -163,7 +164,7 @@ impl<N: Net> Exchange<'_, N> {
         let told = cut_status(object, cut);
         let mut body = 0..length;
         match cut {
-            Cut::Whole if edits.is_empty() && framed == Framed::Length => {
+            Cut::Whole if edits.is_empty() && framed == Framed::AsStored => {
                 out.extend_from_slice(object.head());
             }
             Cut::Whole => {
@@ -173,8 +174,9 @@ impl<N: Net> Exchange<'_, N> {
                 }
                 out.extend_from_slice(object.own());
                 match framed {
-                    Framed::Length if matches!(told, 204 | 304) => {}
-                    Framed::Length => encode::content_length(out, length as u64),
+                    _ if matches!(told, 204 | 304) => {}
+                    Framed::AsStored => encode::content_length(out, length as u64),
+                    Framed::Length(length) => encode::content_length(out, length),
                     Framed::Chunked => encode::chunked(out),
                     Framed::Close => {}
                 }
@@ -237,10 +239,10 @@ impl<N: Net> Exchange<'_, N> {
         for (name, value) in edits.added() {
             encode::field(out, name.as_bytes(), value);
         }
-        persistence.write(out);
+        Persistence::of(version, keep).write(out);
         encode::end(out);
         self.status = Some(told);
-        if self.pad.request.method() == Method::Head { 0..0 } else { body }
+        (if is_head { 0..0 } else { body }, after)
     }
 
     /// Sends the rest, as fast as the client takes it.
@@ -287,8 +289,11 @@ impl<N: Net> Exchange<'_, N> {
 
 /// How the client learns where the body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framed {
-    Length,
+pub(super) enum Framed {
+    /// By the length of what is stored.
+    AsStored,
+    /// By the length that it will have.
+    Length(u64),
     Chunked,
     Close,
 }

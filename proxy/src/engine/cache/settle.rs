@@ -6,7 +6,8 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use http1::ResponseHead;
+use bytes::Bytes;
+use http1::{Framing, ResponseHead};
 use net::Net;
 use policy::{
     Instant,
@@ -26,6 +27,7 @@ use super::{
     },
     Cache, Recorder,
     consult::{Known, Pending},
+    fill::{Fill, Source},
     flights::Lead,
     object::{Draft, Object},
     record::Room,
@@ -252,22 +254,27 @@ impl<N: Net> Exchange<'_, N> {
         };
         let hides_load = self.service.upstream.hides_load();
         let draft = self.worker.with_date(|date| draft(head, &taken, hides_load, date));
-        let Taken { meta, length, .. } = *taken;
-        let own = self.setup.signature.via(head.version()).to_vec();
+        let Taken { meta, .. } = *taken;
+        let own = self.setup.signature.via(head.version());
         let lead = if is_of_use(&meta) {
             lead
         } else {
             conclude(lead, received.at, Outlook::Lone);
             None
         };
-        let body = Vec::with_capacity(length.map_or(0, |length| (length as usize).min(FIRST)));
-        let room = Room::new(&cache.shards);
+        let length = match head.framing(self.pad.request.method()) {
+            Framing::Empty => Some(0),
+            Framing::Length(length) => Some(length),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        let (head, room) = (draft.finish(own, Bytes::new()), Room::new(&cache.shards));
+        let fill = Fill::new(spot.key.clone(), head, meta, length, room);
+        if let Some(lead) = &lead {
+            lead.show(&fill);
+        }
         let recorder = Recorder {
             spot,
-            head: Some((draft, meta)),
-            own,
-            body,
-            room,
+            source: Source(fill),
             lead,
             clock: self.worker.clock,
             stats: Arc::clone(&self.worker.stats),
@@ -339,9 +346,6 @@ impl<N: Net> Exchange<'_, N> {
         self.pad.back.add("Cache-Status", text);
     }
 }
-
-/// So much room is made at once for a body that says how long it is; the rest as it comes.
-const FIRST: usize = 64 << 10;
 
 /// What is in it for those who wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

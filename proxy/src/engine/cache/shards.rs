@@ -141,8 +141,10 @@ impl Shards {
         match shard.collapse.ask(hash, now, since) {
             Role::Alone => Seat::Alone,
             Role::Lead(ticket) => {
-                shard.flights.insert(hash, Arc::default());
-                Seat::Lead(Lead { shards: Arc::clone(self), hash, ticket, began: now, done: false })
+                let flight: Arc<Flight> = Arc::default();
+                shard.flights.insert(hash, Arc::clone(&flight));
+                let shards = Arc::clone(self);
+                Seat::Lead(Lead { shards, hash, ticket, flight, began: now, done: false })
             }
             Role::Follow { until, .. } => match shard.flights.get(&hash) {
                 Some(flight) => Seat::Follower(Arc::clone(flight), until),

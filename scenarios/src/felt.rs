@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 use backend_sim::{Fault, Snapshot};
 
+use crate::language::Moment;
+
 /// What was injected at endpoints.
 #[derive(Debug, Default)]
 pub struct Injected(BTreeSet<(String, &'static str)>);
@@ -40,6 +42,24 @@ fn hits_of(snapshot: &Snapshot, fault: &str) -> u64 {
         "fail" => snapshot.hits.fail,
         "hang" => snapshot.hits.hang,
         _ => snapshot.hits.crash,
+    }
+}
+
+/// What a purge found to be forgotten.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Purged {
+    /// Answers that the proxies kept in memory.
+    pub answers: usize,
+    /// Whether some have a second tier besides, of which nobody knows how much it had.
+    pub second: bool,
+}
+
+impl Purged {
+    /// How the report says that it was nothing.
+    pub fn note(self, moment: &Moment) -> Option<String> {
+        let at = if self.second { " in any proxy's memory" } else { "" };
+        (self.answers == 0)
+            .then(|| format!("the event at {:?}, {}, found nothing{at}", moment.at, moment.label))
     }
 }
 

@@ -200,6 +200,26 @@ fn events() {
 }
 
 #[test]
+fn purges() {
+    let cache = "[proxy.cache]\nenabled = true";
+    let purge = |table: &str| format!("{cache}\n[[events]]\nat = \"20s\"\npurge = {table}");
+    let bad = [
+        "{}",
+        "{ path = \"/a\", tag = \"news\" }",
+        "{ everything = false }",
+        "{ path = \"item/1\" }",
+        "{ prefix = \"\" }",
+        "{ tag = \"\" }",
+        "{ url = \"/a\" }",
+    ];
+    let mut bad: Vec<String> = bad.map(purge).to_vec();
+    let right = purge("{ path = \"/a\" }");
+    bad.extend([right.replace("true", "false"), format!("[proxy]\nmode = \"redirect\"\n{right}")]);
+    let bad: Vec<&str> = bad.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(with(&bad));
+}
+
+#[test]
 fn events_that_a_world_cannot_perform() {
     let event = "[[events]]\nat = \"20s\"\npartition = { endpoint = \"web-1\" }\n\n[[events]]\nat = \"30s\"\n\
                  drop = { endpoint = \"web-1\", probability = 0.5 }\n\n[[events]]\nat = \"40s\"\nrestart_proxy = {}\n";

@@ -84,6 +84,21 @@ fn an_abuser_moves_nobodys_tail_by_a_tenth() {
 }
 
 #[test]
+fn purges_cost_the_same_in_both_worlds() {
+    let storm = only("purge-storm", &[]);
+    let [sim, model] = [in_sim, in_model].map(|run| {
+        let measured = run(&storm);
+        let phases = ["warm", "hard", "soft", "after"];
+        phases.map(|phase| {
+            measured.metrics.get(&format!("phase.{phase}.cache.hit_ratio")).expect("it is kept")
+        })
+    });
+    for (sim, model) in sim.into_iter().zip(model) {
+        assert!((sim - model).abs() < 0.001, "{sim} in sim, {model} in model");
+    }
+}
+
+#[test]
 fn what_is_not_there_has_no_figure_and_says_why() {
     let mut scenario = only("abuser", &["duration=6s"]);
     scenario.proxy.limit = proxy::config::ProxyConfig::default().limit;

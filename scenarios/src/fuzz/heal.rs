@@ -98,7 +98,7 @@ fn wrong(scenario: &Scenario, events: &[Event]) -> Wrong {
                     add(wrong.settings.entry(key).or_insert(Value::Null), was);
                 }
             }
-            Action::Redis(_) | Action::RestartProxy { .. } => {}
+            Action::Purge { .. } | Action::Redis(_) | Action::RestartProxy { .. } => {}
         }
     }
     wrong

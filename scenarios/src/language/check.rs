@@ -19,6 +19,7 @@ use super::{
 };
 
 mod proxies;
+mod purges;
 
 const MAX_EVENTS: usize = 10_000;
 const MAX_NAMES: usize = 1_000;
@@ -48,6 +49,7 @@ pub(super) fn check(
     }
     if proxies_fit {
         check.reloads(scenario);
+        check.purges(scenario);
     }
     check.thresholds(scenario);
     let exclusions = check.worlds(scenario);

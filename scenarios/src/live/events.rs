@@ -26,6 +26,10 @@ pub(super) fn perform(
                 reload::change(config, moment, proxy, |name| backends.endpoint(scenario, name));
             })
         }
+        Action::Purge { what, soft } => {
+            proxies.purge(moment, |host| what.purging(scenario, host), *soft);
+            Ok(())
+        }
         Action::RestartProxy { down } => {
             proxies.restart(moment.proxies.clone(), down.0);
             Ok(())

@@ -145,6 +145,7 @@ async fn perform(
         unfelt.filter(|(name, fault)| *fault != "crash" || !proxies.generations().has_failed(name));
     notes.extend(unfelt.map(|(name, fault)| touched_nobody(name, fault)));
     notes.extend(proxies.generations().notes());
+    notes.extend(proxies.notes());
     notes.extend(what_the_load_saw(&ledger));
     if !proxies.stop(STOP) {
         notes.push("a proxy had not ended its connections when the next run began".to_owned());

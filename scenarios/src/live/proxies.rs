@@ -14,13 +14,16 @@ use std::{
 };
 
 use net::Clock;
-use policy::{Instant, Seed};
+use policy::{
+    Instant, Seed,
+    cache::{Mode, Purging},
+};
 use proxy::{
     config::ProxyConfig,
     engine::{Proxy, StartError},
 };
 
-use crate::{fleet::Member, generations::Generations};
+use crate::{felt::Purged, fleet::Member, generations::Generations, language::Moment};
 
 /// How often, and after how long, a new proxy tries to listen where the old one did.
 const REBIND: (u32, Duration) = (100, Duration::from_millis(20));
@@ -33,6 +36,8 @@ pub(super) struct Proxies {
     clock: Clock,
     generations: Generations,
     drains: Vec<mpsc::Receiver<()>>,
+    /// What the reader should know, also of what has been said since.
+    notes: (mpsc::Sender<String>, mpsc::Receiver<String>),
 }
 
 /// One of them, and those before it.
@@ -74,7 +79,8 @@ impl Proxies {
             one.config.listen = address;
             addresses.push(address);
         }
-        Ok((Self { all, clock, generations, drains: Vec::new() }, addresses))
+        let (drains, notes) = (Vec::new(), mpsc::channel());
+        Ok((Self { all, clock, generations, drains, notes }, addresses))
     }
 
     /// Changes the configuration of these; of one that is not there now, that of the next.
@@ -98,6 +104,39 @@ impl Proxies {
         for proxy in leaving {
             self.drain(proxy);
         }
+    }
+
+    /// Lets those that the event is about forget something, or hold it to be stale; `what` is told how clients call the proxies.
+    pub(super) fn purge(&self, moment: &Moment, what: impl Fn(&str) -> Vec<Purging>, soft: bool) {
+        let host = self.all.first().map(|first| first.config.listen.to_string());
+        let what: Arc<[Purging]> = what(&host.unwrap_or_default()).into();
+        let mode = if soft { Mode::Soft(self.clock.now()) } else { Mode::Hard };
+        let mut purged = Purged::default();
+        let about = self.all.iter().filter(|one| moment.proxies.contains(&one.member.index));
+        for proxy in about.filter_map(|one| one.present.as_ref()) {
+            let commons = proxy.state().commons;
+            purged.answers += commons.purge(&what, mode);
+            if commons.has_second() {
+                purged.second = true;
+                let (notes, what) = (self.notes.0.clone(), Arc::clone(&what));
+                let (clock, label) = (self.clock, moment.label.clone());
+                drop(tokio::spawn(async move {
+                    if let Some(Err(why)) = commons.purge_second(&what, &clock).await {
+                        let note = format!("{label}: the second tier has not forgotten it: {why}");
+                        // Nobody listens once the run is over.
+                        let _ = notes.send(note);
+                    }
+                }));
+            }
+        }
+        if let Some(note) = purged.note(moment) {
+            let _ = self.notes.0.send(note);
+        }
+    }
+
+    /// What the reader should know.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.notes.1.try_iter().collect()
     }
 
     fn drain(&mut self, proxy: Proxy) {

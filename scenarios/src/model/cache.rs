@@ -14,7 +14,8 @@ use policy::{
     Instant, Seed,
     cache::{
         CacheConfig, Collapse, Decision, Ending, Freshened, Gate, Intake, KeyHash, Merged, Meta,
-        Received, Role, Rules, Store, Stored, Ticket, Wanted, request::Method, serve::Failure,
+        Mode, Purging, Received, Role, Rules, Store, Stored, Ticket, Wanted, request::Method,
+        serve::Failure,
     },
     message::{Answered, Fields},
 };
@@ -139,6 +140,12 @@ impl Cache {
                 refreshes: 0,
             }),
         }
+    }
+
+    /// Forgets what an event names, or holds it to be stale; how many answers that was.
+    pub(super) fn purge(&mut self, what: &[Purging], mode: Mode) -> usize {
+        let purges = Purging::by_all(what, [&self.rules]);
+        purges.iter().map(|purge| self.store.purge(purge, mode, &mut Vec::new())).sum()
     }
 }
 
@@ -457,7 +464,7 @@ impl World<'_> {
         let wanted = cache.rules.read(&asked);
         let answered = Answered { status: request.status, fields: &Head::default() };
         for purge in cache.rules.invalidates(&asked, &wanted, &answered) {
-            cache.store.purge(&purge, policy::cache::Mode::Hard, &mut Vec::new());
+            cache.store.purge(&purge, Mode::Hard, &mut Vec::new());
         }
     }
 

@@ -59,6 +59,7 @@ impl World<'_> {
                     self.reload(proxy, &moment);
                 }
             }
+            Action::Purge { what, soft } => self.purge(&moment, what, *soft),
             Action::Drop { .. } | Action::Redis(_) | Action::RestartProxy { .. } => {
                 self.notes.push(format!(
                     "event at {:?}, {}: the model cannot do this",

@@ -47,7 +47,7 @@ pub(super) struct Written<'a> {
 }
 
 /// What the model's proxies are called by their clients.
-const HOST: &[u8] = b"proxy";
+pub(super) const HOST: &str = "proxy";
 
 impl Written<'_> {
     /// As decisions see it.
@@ -55,7 +55,7 @@ impl Written<'_> {
         message::Asked {
             client: self.client,
             method: self.method.as_bytes(),
-            host: HOST,
+            host: HOST.as_bytes(),
             target: self.target.as_bytes(),
             fields: self,
         }

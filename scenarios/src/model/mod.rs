@@ -49,6 +49,7 @@ mod parts;
 mod path;
 mod probe;
 mod proxies;
+mod purge;
 mod queue;
 mod redirect;
 mod request;

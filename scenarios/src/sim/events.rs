@@ -72,6 +72,9 @@ pub(super) fn perform<N: SimulatedNet>(
                 reload::change(config, moment, proxy, told);
             })
         }
+        Action::Purge { what, soft } => {
+            proxies.purge(moment, |host| what.purging(scenario, host), *soft)
+        }
         Action::Redis(state) => {
             proxies.redis().become_(match state {
                 RedisState::Well => Condition::Well,

@@ -268,6 +268,7 @@ async fn perform<N: SimulatedNet>(
         .filter(|(name, fault)| *fault != "crash" || !proxies.with(|all| all.has_failed(name)));
     notes.extend(unfelt.map(|(name, fault)| touched_nobody(name, fault)));
     notes.extend(proxies.with(Generations::notes));
+    notes.extend(proxies.notes());
     notes.extend(what_the_load_saw(&ledger));
     if !proxies.stop(&clock, longest_drain(scenario) + STOP).await {
         notes.push("a proxy had not ended its connections when the run was over".to_owned());

@@ -7,7 +7,10 @@
 use std::{cell::RefCell, ops::Range, rc::Rc, sync::Arc, time::Duration};
 
 use net::{BindOptions, Clock, Net, SimulatedHost};
-use policy::Seed;
+use policy::{
+    Seed,
+    cache::{Mode, Purging},
+};
 use proxy::{
     config::ProxyConfig,
     engine::{
@@ -21,7 +24,9 @@ use tokio::{
     task::{JoinHandle, LocalSet},
 };
 
-use crate::{fleet::Member, generations::Generations, invariants::Observer};
+use crate::{
+    felt::Purged, fleet::Member, generations::Generations, invariants::Observer, language::Moment,
+};
 
 /// How often, and after how long, a new proxy tries to listen where the old one did.
 const REBIND: (u32, Duration) = (100, Duration::from_millis(20));
@@ -54,6 +59,7 @@ struct Succession<H> {
     observer: Observer,
     started: u64,
     failed: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl<H: SimulatedHost> Proxies<H> {
@@ -85,6 +91,7 @@ impl<H: SimulatedHost> Proxies<H> {
                 generations: Rc::clone(&generations),
                 started: 0,
                 failed: Vec::new(),
+                notes: Vec::new(),
             };
             let (succession, started) = succession.start()?;
             all.push(succession);
@@ -124,6 +131,38 @@ impl<H: SimulatedHost> Proxies<H> {
             succession.rising = Some(rising.map_err(|error| error.to_string())?);
             Ok(())
         })
+    }
+
+    /// Lets those that the event is about forget something, or hold it to be stale; `what` is told how clients call the proxies.
+    pub(super) fn purge(
+        &self,
+        moment: &Moment,
+        what: impl Fn(&str) -> Vec<Purging>,
+        soft: bool,
+    ) -> Result<(), String> {
+        let Some(first) = self.all.first() else { return Ok(()) };
+        let host = first.borrow().config.listen.to_string();
+        let what: Rc<[Purging]> = what(&host).into();
+        let mut purged = Purged::default();
+        for one in self.each(moment.proxies.clone()) {
+            let found = one.borrow().purge(&what, soft);
+            purged.answers += found.answers;
+            purged.second |= found.second;
+            if found.second {
+                let telling = tell_second(Rc::clone(one), Rc::clone(&what), moment.label.clone());
+                let told = one.borrow().host.spawn(telling);
+                drop(told.map_err(|error| error.to_string())?);
+            }
+        }
+        if let Some(note) = purged.note(moment) {
+            first.borrow_mut().notes.push(note);
+        }
+        Ok(())
+    }
+
+    /// What the reader should know.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.all.iter().flat_map(|one| one.borrow().notes.clone()).collect()
     }
 
     /// What was seen of all of them.
@@ -208,6 +247,14 @@ impl<H: SimulatedHost> Succession<H> {
         }
     }
 
+    /// Forgets what is kept in memory; nothing where there is no proxy now.
+    fn purge(&self, what: &[Purging], soft: bool) -> Purged {
+        let Some(present) = &self.present else { return Purged::default() };
+        let commons = &present.borrow().commons;
+        let mode = if soft { Mode::Soft(self.host.clock().now()) } else { Mode::Hard };
+        Purged { answers: commons.purge(what, mode), second: commons.has_second() }
+    }
+
     /// No proxy is present or due any more.
     fn leave(&mut self) {
         if let Some(rising) = self.rising.take() {
@@ -216,6 +263,23 @@ impl<H: SimulatedHost> Succession<H> {
         if let Some(present) = self.present.take() {
             present.send_modify(|state| state.phase = Phase::Draining);
         }
+    }
+}
+
+/// Lets the second tier forget something, too.
+async fn tell_second<H: SimulatedHost>(
+    succession: Rc<RefCell<Succession<H>>>,
+    what: Rc<[Purging]>,
+    label: String,
+) {
+    let commons =
+        succession.borrow().present.as_ref().map(|present| Arc::clone(&present.borrow().commons));
+    let clock = *succession.borrow().host.clock();
+    if let Some(commons) = commons
+        && let Some(Err(why)) = commons.purge_second(&what, &clock).await
+    {
+        let note = format!("{label}: the second tier has not forgotten it: {why}");
+        succession.borrow_mut().notes.push(note);
     }
 }
 

@@ -11,9 +11,11 @@ use proxy::config::ProxyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod purge;
 mod table;
 mod which;
 
+pub use purge::Forgotten;
 use table::EventTable;
 pub use which::Which;
 
@@ -92,6 +94,13 @@ pub enum Action {
         /// The whole configuration after it, of each proxy that it is about; set once the scenario has been checked.
         configs: Vec<Arc<ProxyConfig>>,
     },
+    /// The proxies' caches forget something.
+    Purge {
+        /// What.
+        what: Forgotten,
+        /// Whether it is kept all the same, and stale.
+        soft: bool,
+    },
     /// The Redis of the proxies changes its condition.
     Redis(RedisState),
     /// The proxy drains and stops, and a new one starts in its place.
@@ -155,6 +164,7 @@ impl Action {
             Self::Add { .. } => "add",
             Self::Remove { .. } => "remove",
             Self::Reload { .. } => "reload",
+            Self::Purge { .. } => "purge",
             Self::Redis(_) => "redis",
             Self::RestartProxy { .. } => "restart_proxy",
         }
@@ -171,9 +181,11 @@ impl Action {
                 Target::Endpoint(endpoint) => Some(endpoint),
                 Target::Load(_) => None,
             },
-            Self::Add { .. } | Self::Reload { .. } | Self::Redis(_) | Self::RestartProxy { .. } => {
-                None
-            }
+            Self::Add { .. }
+            | Self::Reload { .. }
+            | Self::Purge { .. }
+            | Self::Redis(_)
+            | Self::RestartProxy { .. } => None,
         }
     }
 
@@ -199,6 +211,7 @@ impl Action {
             | Self::Latency { .. }
             | Self::Drop { .. }
             | Self::Reload { .. }
+            | Self::Purge { .. }
             | Self::RestartProxy { .. } => None,
         }
     }
@@ -224,6 +237,8 @@ impl Action {
                 write!(label, " {}", what.join(", "))
             }
             Self::RestartProxy { down } => write!(label, ", {down} down"),
+            Self::Purge { what, soft: true } => write!(label, " {what}, soft"),
+            Self::Purge { what, .. } => write!(label, " {what}"),
             Self::Redis(state) => write!(label, " {}", state.as_str()),
             _ => Ok(()),
         };
@@ -247,7 +262,7 @@ const fn info(name: &'static str, example: &'static str, doc: &'static str) -> E
 }
 
 /// Every kind of event.
-pub const EVENTS: [EventInfo; 15] = [
+pub const EVENTS: [EventInfo; 16] = [
     info("slow", "{ endpoint = \"web-3\", factor = 20.0 }", "service takes so many times as long"),
     info(
         "fail",
@@ -273,6 +288,11 @@ pub const EVENTS: [EventInfo; 15] = [
     info("add", "{ backend = \"web\", count = 2 }", "a backend gets more endpoints"),
     info("remove", "{ endpoint = \"web-3\" }", "an endpoint is drained and leaves"),
     info("reload", "{ balance = { strategy = \"random\" } }", "the proxy's configuration changes"),
+    info(
+        "purge",
+        "{ prefix = \"/item/\", soft = true }",
+        "caches forget a path, a prefix, a tag or everything, or hold it to be stale",
+    ),
     info("redis", "\"lost\"", "the proxies' Redis is lost, hung, full, or well again"),
     info("restart_proxy", "{ down = \"1s\" }", "the proxy drains, stops and starts again"),
 ];

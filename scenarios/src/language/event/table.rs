@@ -9,7 +9,7 @@ use proxy::config::ProxyConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, EVENTS, Endpoints, Event, RedisState, Target, Which};
+use super::{Action, EVENTS, Endpoints, Event, RedisState, Target, Which, purge::PurgeTable};
 
 /// An event: a time and exactly one action.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +62,9 @@ pub(super) struct EventTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ProxyConfig>")]
     reload: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The proxies' caches forget a path, all below a prefix, what has a tag, or everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purge: Option<PurgeTable>,
     /// The Redis of the proxies is lost, hung, full, or well again.
     #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<RedisState>,
@@ -227,6 +230,10 @@ impl TryFrom<EventTable> for Event {
         actions.extend(table.remove.map(|t| Action::Remove { endpoint: t.endpoint }));
         let reload = |changes| Action::Reload { changes, configs: Vec::new() };
         actions.extend(table.reload.map(reload));
+        if let Some(t) = table.purge {
+            let (what, soft) = t.read()?;
+            actions.push(Action::Purge { what, soft });
+        }
         actions.extend(table.redis.map(Action::Redis));
         actions.extend(table.restart_proxy.map(|t| Action::RestartProxy { down: t.down }));
         let mut actions = actions.into_iter();
@@ -278,6 +285,7 @@ impl From<Event> for EventTable {
             Action::Add { backend, count } => table.add = Some(AddTable { backend, count }),
             Action::Remove { endpoint } => table.remove = Some(EndpointTable { endpoint }),
             Action::Reload { changes, .. } => table.reload = Some(changes),
+            Action::Purge { what, soft } => table.purge = Some(PurgeTable::write(what, soft)),
             Action::Redis(state) => table.redis = Some(state),
             Action::RestartProxy { down } => table.restart_proxy = Some(RestartTable { down }),
         }

@@ -102,7 +102,8 @@ impl Backend {
         }
     }
 
-    fn report(&mut self, now: Instant) -> LoadReport {
+    /// How loaded it says it is.
+    pub(super) fn report(&mut self, now: Instant) -> LoadReport {
         let metered = self.metered.as_mut();
         metered.map(|metered| metered.meter.report(now, &self.station)).unwrap_or_default()
     }

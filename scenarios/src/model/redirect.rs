@@ -9,13 +9,14 @@
 //! the proxy has sent (`serve`), but over a link between the load's clients and the endpoint, which no event of a scenario is about. The place
 //! at the endpoint is a *session* in a table of the proxy's, until it is reported or expires. Nothing is signed: who is not redirected does not
 //! come. As in the engine and in the simulated backends reports go in batches, one at a time over one connection between an endpoint and a
-//! proxy. What the model leaves out: a batch that a cut link holds up for more than 5 s is lost there, and comes late here.
+//! proxy, and each says how loaded the endpoint is, for strategies that go by that. What the model leaves out: a batch that a cut link holds up for
+//! more than 5 s is lost there, and comes late here.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use backend_sim::station::JobId;
 use policy::{
-    Instant, Seed,
+    Instant, LoadReport, Seed,
     endpoint::Outcome,
     time::nanos,
     token::report::{BATCH, End},
@@ -81,8 +82,9 @@ struct Report {
 #[derive(Debug, Default)]
 struct Lane {
     waiting: VecDeque<Report>,
-    /// The batch that is under way.
+    /// The batch that is under way, and what it says of the endpoint's load.
     sent: Vec<Report>,
+    load: Option<LoadReport>,
     state: State,
 }
 
@@ -400,6 +402,9 @@ impl World<'_> {
                 lane.state = State::Busy;
                 let count = lane.waiting.len().min(BATCH);
                 lane.sent.extend(lane.waiting.drain(..count));
+                if self.reporting {
+                    lane.load = Some(self.backends[endpoint as usize].report(now));
+                }
                 Message::Reports(proxy, life)
             }
             State::Closed | State::Idle(_) => {
@@ -425,11 +430,23 @@ impl World<'_> {
     /// A batch has come to the proxy.
     pub(super) fn take_reports(&mut self, proxy: u32, endpoint: u32, life: u32) {
         let Some(redirect) = &mut self.redirect else { return };
-        let batch = std::mem::take(&mut redirect.lane(proxy, endpoint).sent);
+        let lane = redirect.lane(proxy, endpoint);
+        let (batch, load) = (std::mem::take(&mut lane.sent), lane.load.take());
         for Report { number, end, took } in batch {
+            if let (Some(load), End::Answered(_)) = (&load, end) {
+                self.hear_from_afar(number, load);
+            }
             self.close_session(number, end, Some(took));
         }
         self.send(self.link_to(proxy, endpoint), Direction::Up, Message::ReportsTaken(proxy, life));
+    }
+
+    /// The balancer hears how loaded the endpoint of a session is, if that is open.
+    fn hear_from_afar(&mut self, number: u64, load: &LoadReport) {
+        let session = self.redirect.as_ref().and_then(|all| all.sessions.get(&number));
+        if let Some(session) = session {
+            self.setups[session.setup as usize].hear(session.index, self.now, load);
+        }
     }
 
     fn close_session(&mut self, number: u64, end: End, took: Option<u64>) {

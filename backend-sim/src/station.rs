@@ -332,6 +332,7 @@ impl Station {
     }
 
     /// Catches up with `now`: each job that was finished by then is finished at its own time.
+    #[inline]
     pub fn advance(&mut self, now: Instant) {
         while self.is_due(now) {
             let Some((slot, at)) = self.finish_next() else { break };
@@ -416,6 +417,7 @@ impl Station {
         }
     }
 
+    #[inline]
     fn start_waiting(&mut self) {
         while self.waiting.head != NONE && self.may_start() {
             let slot = match self.next {
@@ -428,6 +430,7 @@ impl Station {
         }
     }
 
+    #[inline]
     fn start(&mut self, slot: u32) {
         let at = &mut self.slots[slot as usize];
         at.place = if self.tells_starts { Place::Started } else { Place::Serving };

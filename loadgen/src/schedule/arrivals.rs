@@ -123,15 +123,52 @@ struct RateCurve {
     segments: Vec<Segment>,
     current: usize,
     spacing: Spacing,
-    rng: Rng,
+    gaps: Gaps,
     number: u64,
     integral: f64,
     last: Instant,
 }
 
+/// Exponential gaps of mean 1, drawn a handful at a time: a logarithm is a chain of operations that wait for each other, and in a row
+/// one chain overlaps with the next.
+#[derive(Clone, Debug)]
+struct Gaps {
+    rng: Rng,
+    drawn: [f64; 16],
+    next: usize,
+}
+
+impl Gaps {
+    fn new(rng: Rng) -> Self {
+        let drawn = [0.0; 16];
+        Self { rng, drawn, next: drawn.len() }
+    }
+
+    fn next(&mut self) -> f64 {
+        if self.next == self.drawn.len() {
+            self.draw();
+        }
+        let gap = self.drawn[self.next];
+        self.next += 1;
+        gap
+    }
+
+    #[inline(never)]
+    fn draw(&mut self) {
+        for drawn in &mut self.drawn {
+            *drawn = self.rng.unit_open();
+        }
+        for drawn in &mut self.drawn {
+            *drawn = -libm::log(*drawn);
+        }
+        self.next = 0;
+    }
+}
+
 impl RateCurve {
     fn new(segments: Vec<Segment>, spacing: Spacing, rng: Rng) -> Self {
-        Self { segments, current: 0, spacing, rng, number: 0, integral: 0.0, last: Instant::START }
+        let gaps = Gaps::new(rng);
+        Self { segments, current: 0, spacing, gaps, number: 0, integral: 0.0, last: Instant::START }
     }
 
     fn next(&mut self) -> Option<Instant> {
@@ -140,7 +177,7 @@ impl RateCurve {
                 self.integral = self.number as f64;
                 self.number += 1;
             }
-            Spacing::Poisson => self.integral -= libm::log(self.rng.unit_open()),
+            Spacing::Poisson => self.integral += self.gaps.next(),
         }
         while self.segments.get(self.current)?.until <= self.integral {
             self.current += 1;

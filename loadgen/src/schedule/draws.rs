@@ -11,7 +11,7 @@ use policy::{
     quantity::{ByteSize, TimeSpan},
 };
 
-use super::{NamedLoad, Planned, Zipf, trace::TraceRequests};
+use super::{NamedLoad, Planned, Zipf, arrivals::Arrival, trace::TraceRequests};
 use crate::config::{Arrivals, Key, MAX_BODY, Request};
 
 /// Bits of a request's number that count within a user; the user stands above them.
@@ -112,15 +112,16 @@ impl RequestDraws {
         self.trace.as_ref()
     }
 
-    /// The request with this number of an open loop; its time is the start.
-    pub(super) fn draw(&self, number: u64, traced: Option<u32>) -> Planned {
+    /// The request with this number of an open loop, which is due at this time.
+    #[inline]
+    pub(super) fn draw(&self, number: u64, Arrival { at, traced }: Arrival) -> Planned {
         let client = match self.clients {
             Some(clients) if clients > 1 => {
                 self.streams.client.nth(number).rng().below(u64::from(clients)) as u32
             }
             _ => 0,
         };
-        let mut planned = self.draw_number(number, number, client);
+        let mut planned = self.draw_number(at, (number, number), client);
         if let (Some(index), Some(trace)) = (traced, &self.trace) {
             trace.overrule(index, &mut planned);
         }
@@ -131,7 +132,7 @@ impl RequestDraws {
     pub(super) fn draw_for_user(&self, user: u32, count: u32) -> Planned {
         let client = self.clients.map_or(user, |clients| user % clients.max(1));
         let walked = u64::from(user).wrapping_add(u64::from(count));
-        self.draw_number(number_of(user, count), walked, client)
+        self.draw_number(Instant::START, (number_of(user, count), walked), client)
     }
 
     /// How long a user thinks before its `count`th request, in nanoseconds.
@@ -143,7 +144,8 @@ impl RequestDraws {
         whole(drawn * part)
     }
 
-    fn draw_number(&self, number: u64, walked: u64, client: u32) -> Planned {
+    #[inline]
+    fn draw_number(&self, at: Instant, (number, walked): (u64, u64), client: u32) -> Planned {
         let template = if self.shares.is_empty() {
             0
         } else {
@@ -152,7 +154,7 @@ impl RequestDraws {
             self.shares.iter().position(|share| u < *share).unwrap_or(0)
         };
         let mut planned = Planned {
-            at: Instant::START,
+            at,
             id: u64::from(self.load) << NUMBER_BITS | number,
             load: self.load,
             template: template as u16,

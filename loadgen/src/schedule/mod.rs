@@ -105,9 +105,9 @@ impl Iterator for OpenSchedule {
             return None;
         }
         let arrival = self.times.next().filter(|arrival| arrival.at < self.end)?;
-        let planned = self.draws.draw(self.number, arrival.traced);
+        let planned = self.draws.draw(self.number, arrival);
         self.number += 1;
-        Some(Planned { at: arrival.at, ..planned })
+        Some(planned)
     }
 }
 

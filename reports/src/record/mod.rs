@@ -32,7 +32,7 @@ use endpoints::Endpoints;
 use occupancy::Stay;
 use serde::{Deserialize, Serialize};
 use series::Series;
-use slots::Slots;
+use slots::{Place, Slots};
 use std::time::Duration;
 use tally::Tally;
 
@@ -161,13 +161,12 @@ impl Recorder {
         }
         self.make_room(sample.finished);
         let slots = &self.slots;
-        let slot = |t: u64| slots.is_within(t).then(|| slots.index(t));
-        let (sent, finished) = (slot(sample.sent), slot(sample.finished));
-        let intended = if sample.intended == sample.sent { sent } else { slot(sample.intended) };
-        let stay = sent.map(|slot| {
-            let end = finished.map(|slot| (slot, sample.finished));
-            Stay::new(slots, (slot, sample.sent), end)
-        });
+        let place = |t: u64| slots.is_within(t).then(|| slots.place(t));
+        let (sent, finished) = (place(sample.sent), place(sample.finished));
+        let intended = if sample.intended == sample.sent { sent } else { place(sample.intended) };
+        let stay = sent.map(|sent| Stay::new(sent, finished));
+        let index = |place: Option<Place>| place.map(|place| place.index);
+        let (intended, sent, finished) = (index(intended), index(sent), index(finished));
         self.series.record(sample, intended, sent.zip(stay.as_ref()), finished);
         if sample.outcome != Outcome::Dropped {
             self.endpoints.record(sample, stay.as_ref(), finished, is_measured);
@@ -187,7 +186,13 @@ impl Recorder {
     /// Doubles the intervals until this instant has one (only where the end of the run is not known).
     #[inline]
     fn make_room(&mut self, t: u64) {
-        while self.slots.is_within(t) && self.slots.index(t) >= MAX_SLOTS {
+        if !self.slots.has_end() {
+            self.make_more_room(t);
+        }
+    }
+
+    fn make_more_room(&mut self, t: u64) {
+        while self.slots.index(t) >= MAX_SLOTS {
             self.double();
         }
     }

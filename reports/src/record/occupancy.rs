@@ -9,7 +9,7 @@
 //! Areas are added modulo 2^64: on the way a sum may overflow, but what comes out at the end (mean
 //! times length of an interval) fits, and then it is exact.
 
-use super::slots::Slots;
+use super::slots::{Place, Slots};
 
 #[derive(Clone, Debug, Default)]
 struct Change {
@@ -28,15 +28,11 @@ pub(crate) struct Stay {
 }
 
 impl Stay {
-    /// From `from` to `to`, in intervals `first` and `last`.
+    /// From `first` to `last`, if that is within the run.
     #[inline]
-    pub(crate) fn new(
-        slots: &Slots,
-        (first, from): (usize, u64),
-        to: Option<(usize, u64)>,
-    ) -> Self {
-        let rest = |index: usize, t: u64| (index, slots.end(index).saturating_sub(t) as i64);
-        Self { first: rest(first, from), last: to.map(|(last, to)| rest(last, to)) }
+    pub(crate) fn new(first: Place, last: Option<Place>) -> Self {
+        let rest = |place: Place| (place.index, place.left as i64);
+        Self { first: rest(first), last: last.map(rest) }
     }
 }
 
@@ -156,7 +152,7 @@ mod tests {
         let mut slots = Slots::new(5, 12, None);
         let mut occupancy = Occupancy::default();
         for (a, b) in requests {
-            let stay = Stay::new(&slots, (slots.index(a), a), Some((slots.index(b), b)));
+            let stay = Stay::new(slots.place(a), Some(slots.place(b)));
             occupancy.add(&stay);
         }
         let len = slots.index(59) + 1;

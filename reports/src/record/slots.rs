@@ -21,6 +21,15 @@ pub(crate) struct Slots {
     end: Option<u64>,
 }
 
+/// Where an instant lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// In which interval.
+    pub(crate) index: usize,
+    /// Nanoseconds from there to the interval's end.
+    pub(crate) left: u64,
+}
+
 impl Slots {
     pub(crate) fn new(interval: u64, warmup: u64, end: Option<u64>) -> Self {
         let warmup = end.map_or(warmup, |end| warmup.min(end));
@@ -44,24 +53,40 @@ impl Slots {
         Some(self.warm + (end - self.warmup).div_ceil(self.interval) as usize)
     }
 
+    /// Whether it is known when the run ends, so that there are enough intervals for all of it.
+    pub(crate) fn has_end(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// Whether another interval may be added for an instant as late as this.
     pub(crate) fn is_within(&self, t: u64) -> bool {
         self.end.is_none_or(|end| t < end)
     }
 
     /// The interval that an instant lies in. It may be beyond [`MAX_SLOTS`] where the end is not known.
-    #[inline]
     pub(crate) fn index(&self, t: u64) -> usize {
-        if t < self.warmup { self.divide(t) } else { self.warm + self.divide(t - self.warmup) }
+        self.place(t).index
     }
 
-    /// `t / interval` by a multiplication: three of these are on the path of every request.
+    /// Where an instant lies. Two of these are on the path of every request.
     #[inline]
-    fn divide(&self, t: u64) -> usize {
-        // The reciprocal is rounded down, so the quotient is right or too small by one.
-        let quotient = ((u128::from(t) * u128::from(self.reciprocal)) >> 64) as u64;
-        let rest = t - quotient * self.interval;
-        (quotient + u64::from(rest >= self.interval)) as usize
+    pub(crate) fn place(&self, t: u64) -> Place {
+        let (first, from, to) = if t < self.warmup {
+            (0, 0, self.warmup)
+        } else {
+            (self.warm, self.warmup, self.end.unwrap_or(u64::MAX))
+        };
+        // A division by multiplication: the reciprocal is rounded down, so the quotient is right or too small by one.
+        let since = t - from;
+        let quotient = ((u128::from(since) * u128::from(self.reciprocal)) >> 64) as u64;
+        let past = since - quotient * self.interval;
+        let (quotient, past) = if past < self.interval {
+            (quotient, past)
+        } else {
+            (quotient + 1, past - self.interval)
+        };
+        let left = (self.interval - past).min(to.saturating_sub(t));
+        Place { index: first + quotient as usize, left }
     }
 
     /// Start of an interval.
@@ -142,6 +167,7 @@ mod tests {
         for t in 0..60 {
             let i = slots.index(t);
             assert!(slots.start(i) <= t && t < slots.end(i), "{t} in {i}");
+            assert_eq!(slots.place(t), Place { index: i, left: slots.end(i) - t }, "{t}");
             assert_eq!(slots.is_warmup(i), t < 25);
         }
     }

@@ -10,8 +10,6 @@
 //! What happens at the same nanosecond happens in the order in which it was planned, so a run is a function of its seed.
 //! Only deadlines come last: an answer that arrives at the very moment at which patience ends has arrived.
 
-use std::hint::black_box;
-
 use policy::Instant;
 
 /// When, and for the same nanosecond, in which order.
@@ -73,11 +71,23 @@ impl<E: Copy> Once<E> {
 }
 
 /// The rank of a source that has no time: after all others.
-const NO_TIME: u128 = u128::MAX;
+const NO_TIME: u128 = u128::MAX >> 1;
 
-/// A key as one number, which compares without a jump.
+/// A run plans fewer things than fit in so many bits.
+const SEQUENCE_BITS: u32 = 63;
+
+/// The last in the order of planning.
+const LAST: u64 = u64::MAX >> 1;
+
+/// A key as one number, which compares without a jump: the time above [`SEQUENCE_BITS`]. The highest bit is free, so that the sign of a
+/// difference tells who comes first.
 fn rank((at, sequence): Key) -> u128 {
-    u128::from(at) << 64 | u128::from(sequence)
+    u128::from(at) << SEQUENCE_BITS | u128::from(sequence)
+}
+
+/// The time of a rank, in nanoseconds.
+fn time_of(rank: u128) -> u64 {
+    (rank >> SEQUENCE_BITS) as u64
 }
 
 /// Sources and their next times: a tournament (Knuth 3, section 5.4.1), in which each source has a leaf of its own and every
@@ -131,7 +141,7 @@ impl Sources {
 
     fn at(&self, source: u32) -> Option<u64> {
         let rank = self.rank(source);
-        (rank != NO_TIME).then_some((rank >> 64) as u64)
+        (rank != NO_TIME).then(|| time_of(rank))
     }
 
     /// The first of all, and its rank; [`NO_TIME`] when none has a time.
@@ -152,14 +162,13 @@ impl Sources {
         let (mut winner, mut least) = (player, rank);
         while node > 1 {
             // Whom it has to play is known beforehand on the whole way up, only the results wait for each other. Nobody can
-            // foresee them, so there must be no jump in here: all bits of the mask are set if the other one comes first, and the
-            // compiler is not to know it.
+            // foresee them, so there must be no jump in here: all bits of the mask are set if the other one comes first. (It is the sign
+            // of a difference, because a comparison, or `select_unpredictable`, is made a jump again.)
             let other = winners[node ^ 1];
             let its = ranks[other as usize];
-            let mask = black_box(u64::from(its < least).wrapping_neg());
-            let wide = u128::from(mask) << 64 | u128::from(mask);
+            let mask = (its.wrapping_sub(least) as i128 >> 127) as u128;
             winner ^= (winner ^ other) & mask as u32;
-            least ^= (least ^ its) & wide;
+            least ^= (least ^ its) & mask;
             node /= 2;
             winners[node] = winner;
         }
@@ -220,7 +229,7 @@ impl<E: Copy> Agenda<E> {
         if at == Instant::NEVER {
             self.sources.clear(source);
         } else {
-            self.sources.set(source, rank((at.as_nanos(), u64::MAX - u64::from(source))));
+            self.sources.set(source, rank((at.as_nanos(), LAST - u64::from(source))));
         }
     }
 
@@ -241,7 +250,7 @@ impl<E: Copy> Agenda<E> {
             let at = Instant::from_nanos(once.0);
             return Some((at, Next::Once(self.once.pop()?)));
         }
-        let at = Instant::from_nanos((first >> 64) as u64);
+        let at = Instant::from_nanos(time_of(first));
         (first != NO_TIME).then_some((at, Next::Source(source)))
     }
 }

@@ -4,7 +4,9 @@
 //! belongs in two histograms and in a dozen intervals is found by chains of shifts and multiplications that wait for each other, and
 //! the rest of the model would have to wait with them. In a row, one request's chain overlaps with the next one's.
 
-use reports::{Recorder, Sample};
+use std::{mem, time::Duration};
+
+use reports::{Recorder, RecorderConfig, Sample};
 
 /// So many are recorded at a time: enough to overlap, few enough to stay in the nearest cache.
 const MANY: usize = 32;
@@ -37,9 +39,9 @@ impl Behind {
         }
     }
 
-    /// The recorder, which knows of all.
+    /// The recorder, which knows of all; whatever comes later is lost.
     pub(super) fn take(&mut self) -> Recorder {
         self.tell();
-        self.recorder.clone()
+        mem::replace(&mut self.recorder, Recorder::new(RecorderConfig::new(None, Duration::ZERO)))
     }
 }

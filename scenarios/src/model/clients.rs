@@ -364,7 +364,7 @@ impl World<'_> {
         request.client_done = true;
         self.waiting_clients -= 1;
         self.ended += 1;
-        let planned = request.planned;
+        let planned = &request.planned;
         self.invariants.ended(now, slot, planned.id);
         let load = usize::from(planned.load);
         let clients = &mut self.clients[load];
@@ -388,7 +388,7 @@ impl World<'_> {
                 sample.status = request.status;
                 sample.bytes_in = request.bytes;
                 sample.endpoint = request.answered.map(|endpoint| endpoint as usize);
-                if !clients.expects(&planned, request.status) {
+                if !clients.expects(planned, request.status) {
                     sample.outcome = match request.status {
                         429 | 503 => Outcome::Refused,
                         status => Outcome::Failed(FailClass::of_status(status)),
@@ -416,7 +416,7 @@ impl World<'_> {
                 clients.users[user as usize].idle = stays.then_some(now);
                 let broken = matches!(ending, Ending::Broken | Ending::Refused);
                 let pause = if broken { AFTER_REFUSAL } else { Duration::ZERO };
-                self.think(planned.load, user, pause);
+                self.think(load as u16, user, pause);
             }
         }
         self.free_if_over(slot);

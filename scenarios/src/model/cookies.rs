@@ -69,20 +69,28 @@ impl Bindings {
 
 impl World<'_> {
     /// A request is sent: it takes its client's cookie along.
+    #[inline]
     pub(super) fn take_cookie(&mut self, slot: u32) {
-        if !self.binds {
-            return;
+        if self.binds {
+            self.take_bound(slot);
         }
+    }
+
+    fn take_bound(&mut self, slot: u32) {
         let request = &mut self.requests[slot];
         let clients = &self.clients[usize::from(request.planned.load)];
         request.cookie = clients.cookies.of(request.planned.client, self.now);
     }
 
     /// A client has the whole of an answer by the endpoint of its request, or was sent there: it keeps the cookie that was set, if one was.
+    #[inline]
     pub(super) fn keep_cookie(&mut self, slot: u32) {
-        if !self.binds {
-            return;
+        if self.binds {
+            self.keep_bound(slot);
         }
+    }
+
+    fn keep_bound(&mut self, slot: u32) {
         let request = &self.requests[slot];
         let clients = &mut self.clients[usize::from(request.planned.load)];
         let setup = &self.setups[request.setup as usize];

@@ -7,8 +7,6 @@
 //! What is a loop with waiting in the engine is a handful of steps here, each called by what it waited for. Whatever decides is
 //! `policy`'s; what a fault is, whose it is and what the client sees of it is the engine's own [`Fault`].
 
-use std::mem;
-
 use policy::{
     endpoint::Outcome,
     retry::{Body, Decision, Failure, Idempotence},
@@ -26,6 +24,7 @@ use super::{
 
 impl World<'_> {
     /// A request has come to the proxy.
+    #[inline]
     pub(super) fn begin(&mut self, slot: u32) {
         let request = &mut self.requests[slot];
         request.setup = self.proxies[usize::from(request.proxy)].current;
@@ -185,14 +184,15 @@ impl World<'_> {
 
     /// Sends the request over the connection that it has.
     fn send_up(&mut self, slot: u32) {
+        self.tell_sending(slot);
         let request = &mut self.requests[slot];
         request.stage = Stage::Waiting;
         request.body_sent |= request.planned.body > 0;
-        self.tell_sending(slot);
-        let request = &mut self.requests[slot];
+        let (proxy, attempt) = (request.proxy, Try { slot, attempt: request.attempt });
         let setup = &mut self.setups[request.setup as usize];
+        let endpoint = setup.endpoints[request.index as usize];
         let at = self.now + setup.config.timeouts.response_head.0;
-        let due = Due { at, slot, stamp: request.attempt };
+        let due = Due { at, slot, stamp: attempt.attempt };
         let requests = &self.requests;
         setup.response.push(due, requests.live(), |due| {
             let request = &requests[due.slot];
@@ -201,9 +201,7 @@ impl World<'_> {
         if !self.agenda.is_set(setup.response.source) {
             self.agenda.set_last(setup.response.source, at);
         }
-        let attempt = self.requests.attempt(slot);
-        let endpoint = self.endpoint_of(slot);
-        let link = self.link_to(u32::from(self.requests[slot].proxy), endpoint);
+        let link = self.link_to(u32::from(proxy), endpoint);
         if self.links[link as usize].is_instant() {
             return self.endpoint_is_asked(endpoint, attempt);
         }
@@ -279,28 +277,25 @@ impl World<'_> {
     /// An answer has come, whole, or its last byte.
     pub(super) fn responded(&mut self, attempt: Try, status: u16) {
         let Some(slot) = self.requests.find_try(attempt) else { return };
-        if self.requests[slot].stage == Stage::Away {
-            return self.answered_away(slot, status);
+        let request = &self.requests[slot];
+        let (index, life, number) = (request.index, request.life, request.setup);
+        match request.stage {
+            Stage::Away => return self.answered_away(slot, status),
+            Stage::Streaming => {}
+            _ if self.reporting => self.hear_load(slot),
+            _ => {}
         }
-        if self.reporting && self.requests[slot].stage != Stage::Streaming {
-            self.hear_load(slot);
-        }
-        let failure = Failure::Status(status);
-        let is_failure = {
-            let request = &self.requests[slot];
-            self.setups[request.setup as usize].config.outlier.is_failure(status)
-        };
+        let setup = &self.setups[number as usize];
+        let endpoint = setup.endpoints[index as usize];
+        let is_failure = setup.config.outlier.is_failure(status);
         let outcome = if is_failure { Outcome::Failure } else { Outcome::Success };
+        let failure = Failure::Status(status);
         let again = status >= 400 && self.may_retry(slot, failure);
-        let endpoint = self.endpoint_of(slot);
         self.leave(slot);
         self.give_back(slot, outcome);
-        let request = &mut self.requests[slot];
-        let (index, life, number) = (request.index, request.life, request.setup);
-        let setup = &mut self.setups[number as usize];
         if again {
             // Its answer is not read: the connection goes with it.
-            setup.pools[index as usize].close();
+            self.setups[number as usize].pools[index as usize].close();
             return self.try_again(slot, failure);
         }
         let unread = self.staged && self.gives_kept(slot, status);
@@ -345,6 +340,7 @@ impl World<'_> {
     }
 
     /// Gives the place at the endpoint back.
+    #[inline]
     fn give_back(&mut self, slot: u32, outcome: Outcome) {
         let request = &self.requests[slot];
         let (number, index) = (request.setup, request.index);
@@ -465,6 +461,7 @@ impl World<'_> {
     }
 
     /// The proxy is done with a request: the client is told what has come of it.
+    #[inline]
     pub(super) fn conclude(&mut self, slot: u32, fault: Option<Fault>) {
         let whose = self.requests.name(slot);
         if self.staged && self.settle(slot, fault.as_ref()) {
@@ -484,10 +481,13 @@ impl World<'_> {
         self.finish(slot, Message::Answer(whose));
     }
 
+    #[inline]
     fn finish(&mut self, slot: u32, message: Message) {
         let request = &mut self.requests[slot];
         request.stage = Stage::Done;
-        drop(mem::take(&mut request.last));
+        if request.last.is_some() {
+            request.last = None;
+        }
         if request.client_done {
             return self.free_if_over(slot);
         }

@@ -140,6 +140,7 @@ impl Slab {
     }
 
     /// A slot for a request that is sent now.
+    #[inline]
     pub(super) fn insert(
         &mut self,
         planned: &Planned,
@@ -194,9 +195,12 @@ impl Slab {
         (request.fresh_only, request.again, request.body_sent) = (false, false, false);
         (request.retries, request.status, request.bytes) = (0, 0, 0);
         (request.sendings, request.has_come) = (0, false);
-        (request.job, request.last, request.answered) = (None, None, None);
+        (request.job, request.answered) = (None, None);
         request.tried.clear();
         request.cookie = None;
+        if request.last.is_some() {
+            request.last = None;
+        }
         slot
     }
 

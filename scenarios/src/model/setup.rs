@@ -281,6 +281,7 @@ impl Setup {
     }
 
     /// Gives a place back, and tells the balancer and the outlier detection how it went; whether that ejected the endpoint.
+    #[inline]
     pub(super) fn give_back(
         &mut self,
         index: u32,

@@ -28,6 +28,8 @@ struct Column {
 
 impl Sampler {
     /// Draws one of the candidates by weight; the view must have some.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "measured: it is on the path of every pick")]
     pub(super) fn draw(&mut self, view: &View<'_>, rng: &mut Rng) -> u32 {
         if self.generation != Some(view.generation) {
             self.build(view);
@@ -40,6 +42,7 @@ impl Sampler {
         view.ready.get(place).copied().unwrap_or(view.ready[column])
     }
 
+    #[cold]
     fn build(&mut self, view: &View<'_>) {
         self.generation = Some(view.generation);
         self.columns.clear();

@@ -122,6 +122,8 @@ impl Draws {
 
     /// Draws for a request among those that may be taken. Nothing comes of it where all that are drawn are full or tried, or
     /// where no more candidates are there than distinct choices: then all are to be compared.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "measured: it is on the path of every pick")]
     pub(super) fn draw(&mut self, view: &View<'_>, rng: &mut Rng) -> &[u32] {
         let all = !self.replacement && view.ready.len() <= self.choices;
         if all || view.ready.is_empty() {

@@ -13,6 +13,7 @@ use reports::{Measurement, RecorderConfig, Unit};
 use crate::{
     features::{self, Feature},
     language::Scenario,
+    sent::{Courses, Sent},
 };
 
 type Named = (&'static str, fn(&WorkerStats) -> &Counter);
@@ -63,12 +64,14 @@ fn all() -> impl Iterator<Item = (Option<Feature>, String)> {
 }
 
 /// The counters at a moment, or between two.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Counters {
     named: [u64; NAMED.len()],
     faults: [u64; FAULTS.len()],
     ejections: u64,
     featured: [u64; FEATURED.len()],
+    /// By proxy, where there are several.
+    sent: Sent,
 }
 
 impl Counters {
@@ -101,7 +104,13 @@ impl Counters {
             faults: FAULTS.map(|name| count(&format!("faults.{name}"))),
             ejections: count(EJECTIONS),
             featured: FEATURED.map(|(_, (name, _))| count(name)),
+            sent: Sent::default(),
         }
+    }
+
+    /// With what each of several proxies has sent.
+    pub fn with(self, sent: Sent) -> Self {
+        Self { sent, ..self }
     }
 
     /// What was counted since `before`.
@@ -136,6 +145,8 @@ pub struct Readings {
     at: BTreeMap<Duration, Option<Counters>>,
     /// From one point of the charts over time to the next.
     step: Duration,
+    /// What each of several proxies has sent.
+    sent: Courses,
 }
 
 impl Readings {
@@ -147,7 +158,8 @@ impl Readings {
         let step = interval.max(length / POINTS);
         let points = (1..=POINTS).map(|point| step * point).filter(|at| *at <= length);
         let all = borders.chain([scenario.warmup.0]).chain(points).filter(|at| !at.is_zero());
-        Self { at: all.map(|at| (at, None)).collect(), step }
+        let sent = Courses::new(scenario.warmup.0, step);
+        Self { at: all.map(|at| (at, None)).collect(), step, sent }
     }
 
     /// When the next reading is due.
@@ -161,8 +173,9 @@ impl Readings {
     }
 
     /// Takes the reading that is due.
-    pub fn take(&mut self, counters: Counters) {
-        if let Some(reading) = self.at.values_mut().find(|reading| reading.is_none()) {
+    pub fn take(&mut self, mut counters: Counters) {
+        if let Some((at, reading)) = self.at.iter_mut().find(|(_, reading)| reading.is_none()) {
+            self.sent.take(*at, std::mem::take(&mut counters.sent));
             *reading = Some(counters);
         }
     }
@@ -192,6 +205,7 @@ impl Readings {
             features::insert(measurement, scenario, &prefix, Some(&counted));
         }
         self.insert_courses(measurement);
+        self.sent.insert_into(measurement, scenario, &end.sent);
         for name in scenario.load.keys() {
             let prefix = format!("load.{name}.");
             if scenario.load.len() == 1 {

@@ -11,7 +11,7 @@ use std::{
 use policy::endpoint::Endpoint;
 use proxy::engine::{Shared, UpstreamShared};
 
-use crate::counters::Counters;
+use crate::{counters::Counters, sent::Sent};
 
 /// Every proxy of a run, and every set of endpoints: by the scenario's proxies.
 #[derive(Debug)]
@@ -45,7 +45,15 @@ impl Generations {
     /// What all of them have counted so far.
     pub fn counters(&self) -> Counters {
         let shares = self.0.iter().flat_map(|line| &line.shares);
-        Counters::read(shares.map(|s| &**s), self.upstreams().map(|u| &**u))
+        Counters::read(shares.map(|s| &**s), self.upstreams().map(|u| &**u)).with(self.sent())
+    }
+
+    /// What each proxy has sent to endpoints, whichever process and set it was.
+    fn sent(&self) -> Sent {
+        let lines = self.0.iter();
+        Sent::read(
+            lines.map(|line| line.upstreams.iter().flat_map(|upstream| upstream.endpoints.list())),
+        )
     }
 
     fn upstreams(&self) -> impl Iterator<Item = &Arc<UpstreamShared>> {
@@ -95,36 +103,9 @@ impl Generations {
             notes.push(format!("ejected as outliers: {}", each.collect::<Vec<_>>().join(", ")));
         }
         notes.extend(absent(self.present()));
-        notes.extend(parts(
-            self.0
-                .iter()
-                .map(|line| line.upstreams.iter().flat_map(|upstream| upstream.endpoints.list())),
-        ));
+        notes.extend(self.sent().note());
         notes
     }
-}
-
-/// How evenly several proxies had to work, in words, by all endpoints that each has had: what a proxy has sent it has sent to one of
-/// them. One that several sets share may come several times.
-pub fn parts<'a, E>(proxies: impl Iterator<Item = E>) -> Option<String>
-where
-    E: Iterator<Item = &'a Arc<Endpoint>>,
-{
-    let sent = |endpoints: E| -> u64 {
-        let distinct: BTreeMap<_, _> =
-            endpoints.map(|endpoint| (Arc::as_ptr(endpoint), endpoint.requests())).collect();
-        distinct.into_values().sum()
-    };
-    let sent: Vec<u64> = proxies.map(sent).collect();
-    let (least, most) = (sent.iter().min()?, sent.iter().max()?);
-    let mean = sent.iter().sum::<u64>() as f64 / sent.len() as f64;
-    (sent.len() > 1 && mean > 0.0).then(|| {
-        format!(
-            "each of the {} proxies sent {least} to {most} requests to endpoints, {mean:.0} in the mean: an imbalance of {:.2}",
-            sent.len(),
-            *most as f64 / mean
-        )
-    })
 }
 
 /// To whom nothing would be sent now, in words, by the endpoints that each proxy has: in the order of the first.

@@ -24,5 +24,6 @@ pub mod redirect;
 pub mod reload;
 pub mod run;
 pub mod search;
+pub mod sent;
 pub mod sim;
 pub mod wanted;

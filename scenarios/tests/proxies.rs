@@ -83,12 +83,44 @@ fn limits_are_each_proxys_own() {
         let longest_seen = figure(of, "latency.max");
         assert!((longest_seen - longest).abs() < 0.2, "{longest_seen} and not {longest} ms");
         assert_eq!([figure(of, "ok"), figure(of, "proxy.queued")], [20.0, 17.0]);
+        for ((row, part), name) in
+            of.proxies.iter().zip(&parts).zip(["proxy-0", "proxy-1", "proxy-2"])
+        {
+            assert_eq!((row.name.as_str(), row.requests), (name, u64::from(*part)));
+            // To the only endpoint there is.
+            assert_eq!((row.imbalance, row.share), (Some(1.0), f64::from(*part) / 20.0));
+            let course = of.series.line("proxy_rps", name).expect("several proxies have courses");
+            let sent: f64 = course.values.iter().flatten().map(|rate| rate * 0.1).sum();
+            assert!((sent - f64::from(*part)).abs() < 1e-6, "{sent} and not {part}");
+        }
+        assert_eq!(of.proxies.len(), 3);
     }
     // Live each is an engine on a port of its own; how long that takes is the machine's.
     let live = live::run(&scenario, SEED, &Interrupt::never(), &mut Nobody);
     let live = live.expect("it can be carried out").measurement;
     assert!((figure(&live, "ok") - 20.0).abs() < 1e-9);
     assert!(figure(&live, "latency.max") >= longest, "{}", figure(&live, "latency.max"));
+}
+
+#[test]
+fn what_the_proxies_sent_in_the_warm_up_is_in_no_figure() {
+    let of = |proxies: u32| {
+        let scenario = scenario(&format!(
+            "duration = '3s'\nwarmup = '1s'\nproxies = {proxies}\n[proxy.balance]\nstrategy = 'first'\n\
+             [backends.web]\ncount = 4\nworkers = 100\nservice = {{ constant = '1ms' }}\n\
+             [load.all]\narrivals = {{ constant = {{ rate = 100.0 }} }}\n",
+        ));
+        model::run(&scenario, SEED).expect("the model can do this").measurement
+    };
+    let two = of(2);
+    let sent: u64 = two.proxies.iter().map(|row| row.requests).sum();
+    assert_eq!(sent as f64, figure(&two, "requests"), "{:?}", two.proxies);
+    // All to the first of four: four times the mean, and a quarter by Jain.
+    for row in &two.proxies {
+        assert_eq!((row.imbalance, row.jain), (Some(4.0), Some(0.25)), "{row:?}");
+    }
+    let one = of(1);
+    assert!(one.proxies.is_empty() && one.series.line("proxy_rps", "proxy-0").is_none());
 }
 
 /// Thirty users, of three proxies; one of the proxies goes and stays away for half of the time.

@@ -83,21 +83,19 @@ pub fn index(contrast: &Contrast<'_>, knee: Option<&Knee>) -> io::Result<String>
 
 fn decisions(contrast: &Contrast<'_>) -> Table {
     let to = contrast.slow.as_deref().unwrap_or("the busiest");
-    let head = [
-        "variant",
-        &format!("to {to}"),
-        "busiest / mean",
-        "Jain's index",
-        "in flight, median",
-        "99 %",
-        "most",
-    ];
+    let has_proxies = contrast.variants.iter().any(|v| v.quality.one_proxy.is_some());
+    let to = format!("to {to}");
+    let mut head =
+        vec!["variant", &to, "busiest / mean", "Jain's index", "in flight, median", "99 %", "most"];
+    if has_proxies {
+        head.insert(3, "of one proxy's");
+    }
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
     let number = |value: f64| format::significant(value, 3);
     let rows = contrast.variants.iter().map(|variant| {
         let quality = &variant.quality;
         let in_flight = |place: usize| or_none(quality.in_flight.map(|of| number(of[place])));
-        vec![
+        let mut row = vec![
             variant.label.clone(),
             or_none(quality.share.map(format::percent)),
             or_none(quality.imbalance.map(number)),
@@ -105,11 +103,20 @@ fn decisions(contrast: &Contrast<'_>) -> Table {
             in_flight(0),
             in_flight(1),
             in_flight(2),
-        ]
+        ];
+        if has_proxies {
+            row.insert(3, or_none(quality.one_proxy.map(number)));
+        }
+        row
     });
+    let mut note =
+        "In flight is to one endpoint, over all endpoints, intervals and seeds.".to_owned();
+    if has_proxies {
+        note.push_str(" Of one proxy's: busiest / mean of the requests that one of the proxies sent, the median over proxies.");
+    }
     Table {
         caption: "Quality of the decisions",
-        note: "In flight is to one endpoint, over all endpoints, intervals and seeds.".to_owned(),
+        note,
         head: head.iter().map(|word| (*word).to_owned()).collect(),
         rows: rows.collect(),
     }

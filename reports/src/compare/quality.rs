@@ -17,6 +17,8 @@ pub struct Quality {
     pub jain: Option<f64>,
     /// In flight to one endpoint: median, 99th percentile, most.
     pub in_flight: Option<[f64; 3]>,
+    /// Where there are several proxies, how uneven the endpoints' shares are in the eyes of one: the median over proxies and seeds.
+    pub one_proxy: Option<f64>,
     /// Each endpoint's share, in their order.
     pub shares: Vec<(String, f64)>,
 }
@@ -35,6 +37,7 @@ impl Quality {
             imbalance: metric("imbalance"),
             jain: metric("jain"),
             in_flight: in_flight(runs),
+            one_proxy: median(&one_proxy(runs)),
             shares,
         }
     }
@@ -59,6 +62,11 @@ fn shares(runs: &[&Run]) -> Vec<(String, f64)> {
         (row.name.clone(), median(&values).unwrap_or(0.0))
     })
     .collect()
+}
+
+fn one_proxy(runs: &[&Run]) -> Vec<f64> {
+    let rows = runs.iter().flat_map(|run| &run.measurement.proxies);
+    rows.filter_map(|row| row.imbalance).collect()
 }
 
 fn in_flight(runs: &[&Run]) -> Option<[f64; 3]> {

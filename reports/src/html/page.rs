@@ -4,6 +4,7 @@ use super::charts::{self, Figure};
 use super::held::{Agreed, Invariants, agreed, invariants};
 use crate::format;
 use crate::headline::{self, NONE, Watch};
+use crate::record::ProxyRow;
 use crate::run::{Run, Suite, Verdict};
 use askama::Template;
 use std::io;
@@ -12,6 +13,8 @@ use std::io;
 const UNFOLDED: usize = 8;
 /// With more runs than this, the last ones that passed have no charts: the page must open.
 const CHARTED: usize = 150;
+/// More proxies than this are not shown one by one.
+const PROXIES: usize = 20;
 /// So many runs are compared in columns; more in rows.
 const FEW: usize = 4;
 
@@ -340,7 +343,35 @@ fn tables(run: &Run) -> Vec<Table> {
         let head = ["endpoint", "requests", "share", "not ok", "in flight, mean", "most"];
         tables.push(Table::new("Endpoints", &head, rows.collect()));
     }
+    tables.extend(proxies(run));
     tables
+}
+
+/// How several proxies shared the work.
+fn proxies(run: &Run) -> Option<Table> {
+    let rows = &run.measurement.proxies;
+    if rows.is_empty() {
+        return None;
+    }
+    let number = |value: Option<f64>| value.map_or(NONE.to_owned(), |v| format::significant(v, 3));
+    let row = |row: &ProxyRow| {
+        vec![
+            row.name.clone(),
+            format::count(row.requests as f64),
+            format::percent(row.share),
+            number(row.imbalance),
+            number(row.jain),
+        ]
+    };
+    let head = ["proxy", "requests sent", "share", "busiest / mean", "Jain's index"];
+    let mut table = Table::new("Proxies", &head, rows.iter().take(PROXIES).map(row).collect());
+    let left = rows.len().saturating_sub(PROXIES);
+    let rest = if left > 0 { format!(" {left} more are not shown.") } else { String::new() };
+    table.note = format!(
+        "Sent to endpoints, retries included; how evenly each proxy sent them on: its busiest endpoint over the mean of all, \
+         and Jain's index.{rest}"
+    );
+    Some(table)
 }
 
 fn outcomes(run: &Run) -> Table {

@@ -14,6 +14,7 @@
 mod endpoints;
 mod histogram;
 mod occupancy;
+mod proxies;
 mod sample;
 mod series;
 mod slots;
@@ -21,6 +22,7 @@ mod tally;
 
 pub use endpoints::{EndpointRow, MAX_ENDPOINT_SERIES};
 pub use histogram::{Distribution, SAMPLES_BEYOND, samples_needed};
+pub use proxies::{ProxyRow, Spread};
 pub use sample::{FailClass, Outcome, Sample};
 pub use series::{Interval, Line, Slot, TimeSeries};
 pub use slots::MAX_SLOTS;
@@ -96,6 +98,9 @@ pub struct Measurement {
     pub series: TimeSeries,
     /// The endpoints.
     pub endpoints: Vec<EndpointRow>,
+    /// The proxies, where there are several and somebody counted; else none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<ProxyRow>,
     /// The names of the loads.
     pub loads: Vec<String>,
 }
@@ -300,6 +305,7 @@ impl Recorder {
             intervals,
             series,
             endpoints,
+            proxies: Vec::new(),
             loads: self.config.loads,
         }
     }

@@ -6,6 +6,7 @@
 //! which is a lower bound of the truth). Failures are counted, not timed.
 
 use super::histogram::{Distribution, samples_needed};
+use super::proxies::Spread;
 use super::sample::{FailClass, Outcome, Sample};
 use crate::metrics::{Metrics, Unit};
 
@@ -232,16 +233,11 @@ fn emit_distribution(times: &Distribution, prefix: &str, metrics: &mut Metrics) 
     }
 }
 
-/// How evenly requests fell on endpoints: the busiest over the mean, and Jain's index
-/// (Jain, Chiu, Hawe 1984): (Σx)² / (n Σx²).
+/// How evenly requests fell on endpoints.
 fn emit_balance(per_endpoint: &[u64], prefix: &str, metrics: &mut Metrics) {
-    let total: f64 = per_endpoint.iter().map(|n| *n as f64).sum();
-    let squares: f64 = per_endpoint.iter().map(|n| (*n as f64) * (*n as f64)).sum();
-    let n = per_endpoint.len() as f64;
-    if total > 0.0 {
-        let busiest = per_endpoint.iter().copied().max().unwrap_or(0) as f64;
-        metrics.insert(format!("{prefix}imbalance"), busiest * n / total, Unit::Ratio);
-        metrics.insert(format!("{prefix}jain"), total * total / (n * squares), Unit::Ratio);
+    if let Some(Spread { imbalance, jain }) = Spread::of(per_endpoint) {
+        metrics.insert(format!("{prefix}imbalance"), imbalance, Unit::Ratio);
+        metrics.insert(format!("{prefix}jain"), jain, Unit::Ratio);
     } else {
         for end in ["imbalance", "jain"] {
             metrics.set_absent(

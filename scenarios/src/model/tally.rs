@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 use proxy::engine::{FAULTS, Fault};
 use reports::Outcome;
 
-use super::{cache::Counts, world::World};
-use crate::{
-    counters::Counters,
-    generations::{absent, parts},
-};
+use super::{cache::Counts, proxies::Proxy, world::World};
+use crate::{counters::Counters, generations::absent, sent::Sent};
 
 /// The proxy's counters, by the names that the engine's have.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +106,15 @@ impl World<'_> {
             "ejections" => ejections(),
             name => self.tally.get(name),
         })
+        .with(self.sent())
+    }
+
+    /// What each proxy has sent, whichever setup was in force.
+    fn sent(&self) -> Sent {
+        Sent::read(self.proxies.iter().map(|proxy| {
+            let setups = proxy.setups.iter().map(|number| &self.setups[*number as usize]);
+            setups.flat_map(|setup| setup.shared.endpoints.list())
+        }))
     }
 
     /// How often each endpoint was ejected; those that were not are left out.
@@ -163,12 +169,10 @@ impl World<'_> {
             let each = ejections.iter().map(|(name, n)| format!("{name} {}", times(*n)));
             notes.push(format!("ejected as outliers: {}", each.collect::<Vec<_>>().join(", ")));
         }
-        let present = self.proxies.iter().map(|proxy| &self.setups[proxy.current as usize]);
-        notes.extend(absent(present.map(|setup| setup.shared.endpoints.list())));
-        notes.extend(parts(self.proxies.iter().map(|proxy| {
-            let setups = proxy.setups.iter().map(|number| &self.setups[*number as usize]);
-            setups.flat_map(|setup| setup.shared.endpoints.list())
-        })));
+        let present = self.proxies.iter().flat_map(Proxy::in_force);
+        let present = present.flat_map(|setup| self.setups[setup as usize].shared.endpoints.list());
+        notes.extend(absent(self.proxies.len(), present));
+        notes.extend(self.sent().note());
         notes.extend(self.failures.notes());
         notes
     }

@@ -346,7 +346,7 @@ fn an_endpoint_that_crashes_under_load_costs_no_request() {
 struct Notes(RefCell<Vec<String>>);
 
 impl Witness for Notes {
-    fn configured(&self, config: &Arc<ProxyConfig>) -> u32 {
+    fn configured(&self, _: &str, config: &Arc<ProxyConfig>) -> u32 {
         self.0.borrow_mut().push(format!("configured with {}", config.endpoints.len()));
         7
     }
@@ -417,7 +417,7 @@ fn a_witness_sees_what_goes_out_and_what_comes_back() {
 struct Sendings(RefCell<u64>);
 
 impl Witness for Sendings {
-    fn configured(&self, _: &Arc<ProxyConfig>) -> u32 {
+    fn configured(&self, _: &str, _: &Arc<ProxyConfig>) -> u32 {
         0
     }
 

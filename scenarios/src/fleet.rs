@@ -43,10 +43,13 @@ impl Member {
     /// one of how many it is; all the rest of what they are told is the same.
     #[must_use]
     pub fn configure(self, mut config: ProxyConfig) -> ProxyConfig {
-        if let Some(subset) = &mut config.balance.subset
-            && self.of > 1
-        {
-            subset.index = self.index;
+        let upstreams = config.upstreams.values_mut().filter_map(|own| own.balance.as_mut());
+        for balance in upstreams.chain([&mut config.balance]) {
+            if let Some(subset) = &mut balance.subset
+                && self.of > 1
+            {
+                subset.index = self.index;
+            }
         }
         config
     }

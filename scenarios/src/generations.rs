@@ -9,9 +9,9 @@ use std::{
 };
 
 use policy::endpoint::Endpoint;
-use proxy::engine::{Shared, UpstreamShared};
+use proxy::engine::{Shared, State, UpstreamShared};
 
-use crate::{counters::Counters, sent::Sent};
+use crate::{counters::Counters, language::pools::OWN, sent::Sent};
 
 /// Every proxy of a run, and every set of endpoints: by the scenario's proxies.
 #[derive(Debug)]
@@ -22,6 +22,18 @@ pub struct Generations(Vec<Line>);
 struct Line {
     shares: Vec<Arc<Shared>>,
     upstreams: Vec<Arc<UpstreamShared>>,
+    /// Those that are in force, by the names of their pools.
+    present: Vec<(String, Arc<UpstreamShared>)>,
+}
+
+impl Line {
+    fn note(&mut self, state: &State) {
+        let names = state.config.upstreams.keys().cloned();
+        let named = names.zip(state.named.iter().cloned());
+        let own = (OWN.to_owned(), Arc::clone(&state.upstream));
+        self.present = [own].into_iter().chain(named).collect();
+        self.upstreams.extend(self.present.iter().map(|(_, upstream)| Arc::clone(upstream)));
+    }
 }
 
 impl Generations {
@@ -31,15 +43,15 @@ impl Generations {
     }
 
     /// Another process is the scenario's proxy of this number.
-    pub fn started(&mut self, proxy: u32, shared: Arc<Shared>, upstream: Arc<UpstreamShared>) {
+    pub fn started(&mut self, proxy: u32, shared: Arc<Shared>, state: &State) {
         let line = &mut self.0[proxy as usize];
         line.shares.push(shared);
-        line.upstreams.push(upstream);
+        line.note(state);
     }
 
-    /// Another set of endpoints in the same process.
-    pub fn reloaded(&mut self, proxy: u32, upstream: Arc<UpstreamShared>) {
-        self.0[proxy as usize].upstreams.push(upstream);
+    /// Other sets of endpoints in the same process.
+    pub fn reloaded(&mut self, proxy: u32, state: &State) {
+        self.0[proxy as usize].note(state);
     }
 
     /// What all of them have counted so far.
@@ -65,11 +77,12 @@ impl Generations {
         self.upstreams().flat_map(|upstream| upstream.endpoints.list())
     }
 
-    /// The endpoints of the last set of each of the scenario's proxies, in order.
-    pub fn present(&self) -> impl Iterator<Item = &[Arc<Endpoint>]> {
-        self.0
-            .iter()
-            .map(|line| line.upstreams.last().map_or(&[][..], |last| last.endpoints.list()))
+    /// The endpoints that each of the scenario's proxies has now, in order: the proxy's number, the name of the pool, and who is in it.
+    pub fn present(&self) -> impl Iterator<Item = (u32, &str, &[Arc<Endpoint>])> {
+        (0..).zip(&self.0).flat_map(|(number, line)| {
+            let pools = line.present.iter();
+            pools.map(move |(name, pool)| (number, name.as_str(), pool.endpoints.list()))
+        })
     }
 
     /// How often each endpoint was ejected, and by name: those that were not are left out.
@@ -102,17 +115,17 @@ impl Generations {
             let each = ejections.iter().map(|(name, n)| format!("{name} {}", times(*n)));
             notes.push(format!("ejected as outliers: {}", each.collect::<Vec<_>>().join(", ")));
         }
-        notes.extend(absent(self.present()));
+        let present = self.present().flat_map(|(.., endpoints)| endpoints);
+        notes.extend(absent(self.0.len(), present));
         notes.extend(self.sent().note());
         notes
     }
 }
 
-/// To whom nothing would be sent now, in words, by the endpoints that each proxy has: in the order of the first.
-pub fn absent<'a>(present: impl Iterator<Item = &'a [Arc<Endpoint>]>) -> Vec<String> {
-    let mut proxies = 0;
+/// To whom nothing would be sent now, in words, by the endpoints that each of so many proxies has: in the order of the first.
+pub fn absent<'a>(proxies: usize, present: impl Iterator<Item = &'a Arc<Endpoint>>) -> Vec<String> {
     let mut found: Vec<(&str, &str, u32)> = Vec::new();
-    for endpoint in present.inspect(|_| proxies += 1).flatten() {
+    for endpoint in present {
         let why = match (endpoint.is_up(), endpoint.is_ejected()) {
             (false, _) => "held to be down by the health checks",
             (true, true) => "ejected",

@@ -5,7 +5,7 @@
 
 use proxy::config::{EndpointConfig, ProxyConfig};
 
-use crate::language::{Action, Moment};
+use crate::language::{Action, Moment, pools};
 
 /// Changes the `config` of one proxy, by its number, as the event says. `told` is an endpoint as the proxy is told of it.
 pub fn change(
@@ -16,21 +16,18 @@ pub fn change(
 ) {
     match &moment.action {
         Action::Add { .. } => {
-            config.endpoints.extend(moment.endpoints.iter().filter_map(|name| told(name)));
+            pools::add(config, moment.endpoints.iter().filter_map(|name| told(name)));
         }
         Action::Remove { .. } => {
             let goes = |name: &str| moment.endpoints.iter().any(|gone| gone == name);
-            config.endpoints.retain(|endpoint| !goes(&endpoint.name()));
+            pools::retain(config, |endpoint| !goes(&endpoint.name()));
         }
         Action::Reload { configs, .. } => {
             let place = proxy.checked_sub(moment.proxies.start);
             let Some(new) = place.and_then(|place| configs.get(place as usize)) else { return };
-            *config = ProxyConfig {
-                listen: config.listen,
-                workers: config.workers,
-                endpoints: std::mem::take(&mut config.endpoints),
-                ..(**new).clone()
-            };
+            let (listen, workers) = (config.listen, config.workers);
+            let new = ProxyConfig { listen, workers, ..(**new).clone() };
+            *config = pools::with_endpoints_of(new, config);
         }
         _ => {}
     }

@@ -19,11 +19,12 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// By the strategies of this scenario.
-    pub fn of(scenario: &Scenario) -> Self {
+    /// Of a group of backends, by the strategies of the upstream that it stands behind.
+    pub fn of(scenario: &Scenario, group: &str) -> Self {
         let mut wanted = Self::default();
         for config in scenario.configurations() {
-            match config.balance.strategy.needs() {
+            let own = config.upstreams.get(group).and_then(|own| own.balance.as_ref());
+            match own.unwrap_or(&config.balance).strategy.needs() {
                 Needs::Nothing => {}
                 Needs::Reports => wanted.reports = true,
                 Needs::Probes { path, .. } => {

@@ -128,6 +128,27 @@ fn the_proxy() {
 }
 
 #[test]
+fn upstreams_and_their_backends() {
+    let api =
+        "[backends.api]\n[[proxy.routes]]\nmatch = { prefix = \"/api/\" }\nupstream = \"api\"";
+    let later = |event: &str| format!("{api}\n[[events]]\nat = \"20s\"\n{event}");
+    let pictures = with(&[
+        "[proxy.upstreams.api]\nretry = { attempts = 2 }",
+        "[backends.api]\n[[proxy.routes]]\nmatch = { prefix = \"/api/\" }\nupstream = \"apu\"",
+        "[backends.api]\n[proxy.upstreams.api]\nendpoints = [\"127.0.0.1:80\"]",
+        "[backends.api]\n[proxy.upstreams.api]\nbalance = { panic_threshold = 2 }",
+        "[backends.api]\n[proxy.upstreams.api]\ncache = { enabled = true }",
+        &later("remove = { endpoint = \"api-0\" }"),
+        &later("reload = { upstreams = { web = { retry = { attempts = 2 } } } }"),
+        &later("reload = { upstreams = { api = { endpoints = [\"127.0.0.1:80\"] } } }"),
+        &later("reload = { upstreams = { api = { queue = { max_waiting = -1 } } } }"),
+        &later("reload = { routes = [{ match = { prefix = \"/\" }, upstream = \"web\" }] }"),
+        &later("reload = { routes = [{ match = { prefix = \"/\" }, upstream = \"shop\" }] }"),
+    ]);
+    insta::assert_snapshot!(pictures);
+}
+
+#[test]
 fn several_proxies() {
     let head = |proxies: &str| format!("duration = \"60s\"\nproxies = {proxies}");
     let five = head("5");

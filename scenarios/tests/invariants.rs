@@ -43,7 +43,7 @@ fn secs(seconds: f64) -> Instant {
 fn watching(rest: &str) -> (Invariants, u32) {
     let mut invariants = Invariants::new(&scenario(""), Instant::START);
     let process = invariants.process(0);
-    let number = invariants.configured(Instant::START, process, &config(rest));
+    let number = invariants.configured(Instant::START, (process, ""), &config(rest));
     (invariants, number)
 }
 
@@ -171,10 +171,10 @@ fn nothing_goes_to_an_endpoint_out_of_use_but_for_panic() {
 fn a_removed_endpoint_is_used_by_those_who_came_before() {
     let mut all = Invariants::new(&scenario(""), Instant::START);
     let process = all.process(0);
-    let first = all.configured(Instant::START, process, &config(""));
+    let first = all.configured(Instant::START, (process, ""), &config(""));
     let mut smaller = config("");
     smaller.endpoints.remove(1);
-    let second = all.configured(secs(5.0), process, &smaller);
+    let second = all.configured(secs(5.0), (process, ""), &smaller);
     for begun in [4.0, 5.0] {
         let turn = Turn { begun: secs(begun), ..turn(first, 1, Standing::Ready) };
         all.turned(secs(7.0), &turn, || Some(1));
@@ -310,17 +310,18 @@ fn a_reload_keeps_the_count_and_a_new_proxy_does_not() {
     let limits = "limits = { endpoint_in_flight = 1 }";
     let mut all = Invariants::new(&scenario(""), Instant::START);
     let old = all.process(0);
-    let first = all.configured(Instant::START, old, &config(limits));
+    let first = all.configured(Instant::START, (old, ""), &config(limits));
     all.taken(secs(1.0), first, 0);
     let new = all.process(0);
-    let other = all.configured(secs(2.0), new, &config(limits));
+    let other = all.configured(secs(2.0), (new, ""), &config(limits));
     all.taken(secs(3.0), other, 0);
     // Another limit makes another count, as in the proxy.
-    let raised = all.configured(secs(4.0), new, &config("limits = { endpoint_in_flight = 2 }"));
+    let raised =
+        all.configured(secs(4.0), (new, ""), &config("limits = { endpoint_in_flight = 2 }"));
     all.taken(secs(5.0), raised, 0);
     all.taken(secs(5.0), raised, 0);
     holds(&mut all, "limits", 4);
-    let reloaded = all.configured(secs(6.0), old, &config(limits));
+    let reloaded = all.configured(secs(6.0), (old, ""), &config(limits));
     all.taken(secs(7.0), reloaded, 0);
     breaks(&mut all, "limits", "at 7s 2 requests were in flight at web-0, and 1 may be");
 }
@@ -333,7 +334,7 @@ fn spend(
 ) -> InvariantResult {
     let mut all = Invariants::new(&scenario(""), Instant::START);
     let process = all.process(0);
-    let number = all.configured(Instant::START, process, config);
+    let number = all.configured(Instant::START, (process, ""), config);
     let mut budget = RetryBudget::new(&config.retry, 1, Instant::START);
     let mut now = Instant::START;
     let mut late: Vec<Instant> = Vec::new();
@@ -414,16 +415,16 @@ fn all_are_in_use_again_in_time() {
     let list = endpoints();
     list.set_up(1, Transition::Down);
     let mut all = recovering();
-    all.look(secs(23.0), 0, list.list());
+    all.look(secs(23.0), (0, ""), list.list());
     assert_eq!(result(&mut all, "recovery").checked, 0, "there is time yet");
     list.set_up(1, Transition::Up);
-    all.look(due, 0, list.list());
+    all.look(due, (0, ""), list.list());
     assert_eq!(all.recovery_due(), Instant::NEVER);
     holds(&mut all, "recovery", 3);
 
     list.set_up(1, Transition::Down);
     let mut all = recovering();
-    all.look(due, 0, list.list());
+    all.look(due, (0, ""), list.list());
     breaks(&mut all, "recovery", "at 22.001s the health checks still held web-1 to be down");
 
     let mut all = recovering();
@@ -445,15 +446,15 @@ fn an_ejection_that_is_over_is_over() {
     };
     let mut all = Invariants::new(&scenario, Instant::START);
     let process = all.process(0);
-    let number = all.configured(Instant::START, process, &config(""));
+    let number = all.configured(Instant::START, (process, ""), &config(""));
     let list = eject();
     all.turned(secs(35.0), &turn(number, 0, Standing::Ready), || None);
-    all.look(secs(35.0), 0, list.list());
+    all.look(secs(35.0), (0, ""), list.list());
     // Nobody has asked since: it will be found to be over when somebody does.
-    all.look(secs(50.0), 0, list.list());
+    all.look(secs(50.0), (0, ""), list.list());
     holds(&mut all, "recovery", 6);
     all.turned(secs(37.0), &turn(number, 0, Standing::Ready), || None);
-    all.look(secs(50.0), 0, list.list());
+    all.look(secs(50.0), (0, ""), list.list());
     breaks(&mut all, "recovery", "at 50s web-1 was still left out after its ejection");
 }
 
@@ -469,12 +470,12 @@ fn each_proxy_has_to_be_well_again() {
     let mut all = Invariants::new(&scenario(&text), Instant::START);
     let numbers = [0, 1].map(|proxy| {
         let process = all.process(proxy);
-        all.configured(Instant::START, process, &self::config(""))
+        all.configured(Instant::START, (process, ""), &self::config(""))
     });
     // Both have ejected it, and since that is over only the second has had a request to send.
     all.turned(secs(37.0), &turn(numbers[1], 0, Standing::Ready), || None);
-    all.look(secs(50.0), 0, ejecting().list());
-    all.look(secs(50.0), 1, ejecting().list());
+    all.look(secs(50.0), (0, ""), ejecting().list());
+    all.look(secs(50.0), (1, ""), ejecting().list());
     let example = "at 50s web-1 in proxy-1 was still left out after its ejection";
     breaks(&mut all, "recovery", example);
 }
@@ -484,7 +485,7 @@ fn where_nothing_can_be_said_of_recovery_it_says_why() {
     let why = |rest: &str| {
         let mut all = Invariants::new(&scenario(rest), Instant::START);
         assert_eq!(all.recovery_due(), Instant::NEVER);
-        all.look(secs(50.0), 0, endpoints().list());
+        all.look(secs(50.0), (0, ""), endpoints().list());
         result(&mut all, "recovery").unchecked.expect("nothing was checked")
     };
     let event = |what: &str| format!("[[events]]\nat = \"7s\"\n{what}\n");

@@ -142,15 +142,15 @@ pub async fn run_worker<N: Net>(net: N, listener: N::Listener, arguments: Worker
     let address = listener.local_address().unwrap_or(state.borrow().config.listen);
     let setup_of = |state: &State| {
         let State { config, .. } = state;
-        let mut watched = witness.as_ref().map(|witness| Watched::new(witness, config));
         let redirector = Redirector::new(config, address, (index, workers), seed);
-        let upstreams =
-            state.upstreams().into_iter().enumerate().map(|(number, (config, shared))| {
-                // Streams are named by the upstream's place: the own one's is what it always was.
-                let seed =
-                    if number == 0 { seed } else { seed.child("upstream").nth(number as u64) };
-                Upstream::new(shared, config, workers, seed, clock, watched.take())
-            });
+        let upstreams = state.upstreams().into_iter().enumerate().map(|(number, (own, shared))| {
+            let named = number.checked_sub(1).and_then(|place| config.upstreams.keys().nth(place));
+            let name = named.map_or("", String::as_str);
+            let watched = witness.as_ref().map(|witness| Watched::new(witness, name, &own));
+            // Streams are named by the upstream's place: the own one's is what it always was.
+            let seed = if number == 0 { seed } else { seed.child("upstream").nth(number as u64) };
+            Upstream::new(shared, own, workers, seed, clock, watched)
+        });
         let upstreams = upstreams.map(Rc::new).collect();
         Setup {
             redirector: redirector.map(Box::new),

@@ -17,9 +17,10 @@ use crate::config::ProxyConfig;
 
 /// Watches a worker. It is told what happens when it happens; the time is its own clock's.
 pub trait Witness: fmt::Debug {
-    /// A configuration comes into force: the first one, or after a reload. By the number that this returns the worker
-    /// calls it from now on. Requests that have begun end with the configuration that they began with.
-    fn configured(&self, config: &Arc<ProxyConfig>) -> u32;
+    /// A configuration comes into force for the upstream of this name (empty for the proxy's own endpoints), as that sees it: the first one, or
+    /// after a reload. By the number that this returns the worker calls it from now on. Requests that have begun end with the
+    /// configuration that they began with.
+    fn configured(&self, upstream: &str, config: &Arc<ProxyConfig>) -> u32;
 
     /// Something happens under this configuration.
     fn saw(&self, configuration: u32, fact: Fact<'_>);
@@ -166,9 +167,13 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Tells the witness that `config` comes into force.
-    pub(crate) fn new(witness: &Rc<dyn Witness>, config: &Arc<ProxyConfig>) -> Self {
-        Self { witness: Rc::clone(witness), configuration: witness.configured(config) }
+    /// Tells the witness that `config` comes into force for this upstream.
+    pub(crate) fn new(
+        witness: &Rc<dyn Witness>,
+        upstream: &str,
+        config: &Arc<ProxyConfig>,
+    ) -> Self {
+        Self { witness: Rc::clone(witness), configuration: witness.configured(upstream, config) }
     }
 
     pub(crate) fn see(&self, fact: Fact<'_>) {

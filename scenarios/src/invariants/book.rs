@@ -2,7 +2,8 @@
 //!
 //! A *process* is one proxy from its start to its end. It has one configuration after another, and what an earlier one has begun
 //! it ends; so a fact names its configuration, and an endpoint is its place there. An endpoint that two configurations have in
-//! common (same name, address, weight and limit) is one *slot*: its places are counted together, as the proxy must.
+//! common (same name, address, weight and limit) is one *slot*: its places are counted together, as the proxy must. A proxy of several
+//! upstreams has a configuration of each: a *pool* is one upstream of one process, with who waits there.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -17,17 +18,25 @@ pub(super) struct Process {
     /// Which of the scenario's.
     proxy: u32,
     pub(super) clients: u32,
-    pub(super) waiting: u32,
-    /// Its newest configuration.
-    pub(super) newest: Option<u32>,
 }
 
-/// One configuration of one proxy: the bounds in it, and what is counted under it.
+/// One upstream of one process.
+#[derive(Debug)]
+pub(super) struct Pool {
+    process: u32,
+    /// Its name; empty for that of the proxy's own endpoints.
+    name: String,
+    pub(super) waiting: u32,
+    /// Its newest configuration.
+    pub(super) newest: u32,
+    /// When a request last turned to an endpoint of it.
+    last_turn: Instant,
+}
+
+/// One configuration of one pool: the bounds in it, and what is counted under it.
 #[derive(Debug)]
 pub(super) struct Setup {
-    pub(super) process: u32,
-    /// Which of the scenario's proxies that is.
-    pub(super) proxy: u32,
+    pool: u32,
     /// When another one took its place.
     pub(super) replaced: Instant,
     pub(super) panic_threshold: f64,
@@ -59,38 +68,63 @@ struct Identity {
     weight: u32,
 }
 
+impl Pool {
+    fn is(&self, process: u32, name: &str) -> bool {
+        (self.process, &*self.name) == (process, name)
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    pub(super) processes: Vec<Process>,
+    processes: Vec<Process>,
+    pub(super) pools: Vec<Pool>,
     pub(super) setups: Vec<Setup>,
     slots: Vec<Slot>,
     /// By slot.
     identities: Vec<Identity>,
-    /// By proxy of the scenario: when a request of it last turned to an endpoint.
-    last_turns: Vec<Instant>,
 }
 
 impl Invariants {
     /// Another process starts, which is the scenario's proxy of this number or takes its place; the number to call it by.
     pub fn process(&mut self, proxy: u32) -> u32 {
         let book = &mut self.book;
-        book.processes.push(Process { proxy, ..Process::default() });
-        let proxies = book.last_turns.len().max(proxy as usize + 1);
-        book.last_turns.resize(proxies, Instant::START);
+        book.processes.push(Process { proxy, clients: 0 });
         (book.processes.len() - 1) as u32
     }
 
-    /// A configuration comes into force in that proxy: the first one, or after a reload. The number to call it by.
-    pub fn configured(&mut self, now: Instant, process: u32, config: &ProxyConfig) -> u32 {
-        self.book.configured(now, process, config)
+    /// A configuration comes into force in that proxy, for its upstream of this name (empty for its own endpoints): the first one, or
+    /// after a reload. The number to call it by.
+    pub fn configured(
+        &mut self,
+        now: Instant,
+        (process, upstream): (u32, &str),
+        config: &ProxyConfig,
+    ) -> u32 {
+        self.book.configured(now, (process, upstream), config)
     }
 }
 
 impl Book {
-    fn configured(&mut self, now: Instant, process: u32, config: &ProxyConfig) -> u32 {
+    fn configured(
+        &mut self,
+        now: Instant,
+        (process, upstream): (u32, &str),
+        config: &ProxyConfig,
+    ) -> u32 {
         let number = self.setups.len() as u32;
-        let before = self.processes[process as usize].newest.replace(number);
+        let known = self.pools.iter().position(|pool| pool.is(process, upstream));
+        let before = known.map(|pool| std::mem::replace(&mut self.pools[pool].newest, number));
+        let pool = known.unwrap_or_else(|| {
+            self.pools.push(Pool {
+                process,
+                name: upstream.to_owned(),
+                waiting: 0,
+                newest: number,
+                last_turn: Instant::START,
+            });
+            self.pools.len() - 1
+        });
         let mut kept = BTreeMap::new();
         if let Some(before) = before {
             let before = &mut self.setups[before as usize];
@@ -127,8 +161,7 @@ impl Book {
             }));
         }
         self.setups.push(Setup {
-            process,
-            proxy: self.processes[process as usize].proxy,
+            pool: pool as u32,
             replaced: Instant::NEVER,
             panic_threshold: config.balance.panic_threshold,
             most_clients: config.limits.connections,
@@ -155,9 +188,15 @@ impl Book {
         &mut self.slots[slot as usize]
     }
 
-    /// The proxy that has this configuration.
+    /// The pool that has this configuration.
+    pub(super) fn pool_of(&mut self, configuration: u32) -> &mut Pool {
+        let pool = self.setups[configuration as usize].pool;
+        &mut self.pools[pool as usize]
+    }
+
+    /// The proxy that has it.
     pub(super) fn process_of(&mut self, configuration: u32) -> &mut Process {
-        let process = self.setups[configuration as usize].process;
+        let process = self.pool_of(configuration).process;
         &mut self.processes[process as usize]
     }
 
@@ -175,7 +214,7 @@ impl Book {
     pub(super) fn is_still_there(&self, configuration: u32, place: u32) -> bool {
         let setup = &self.setups[configuration as usize];
         let wanted = &self.identities[setup.slots[place as usize] as usize];
-        let newest = self.processes[setup.process as usize].newest.unwrap_or(configuration);
+        let newest = self.pools[setup.pool as usize].newest;
         self.setups[newest as usize].slots.iter().any(|&other| {
             let other = &self.identities[other as usize];
             (&other.name, other.address) == (&wanted.name, wanted.address)
@@ -184,12 +223,14 @@ impl Book {
 
     #[inline]
     pub(super) fn note_turn(&mut self, now: Instant, configuration: u32) {
-        let proxy = self.setups[configuration as usize].proxy;
-        self.last_turns[proxy as usize] = now;
+        let pool = self.setups[configuration as usize].pool;
+        self.pools[pool as usize].last_turn = now;
     }
 
-    /// When a request of the scenario's proxy of this number last turned to an endpoint.
-    pub(super) fn last_turn(&self, proxy: u32) -> Instant {
-        self.last_turns.get(proxy as usize).copied().unwrap_or_default()
+    /// When a request of the scenario's proxy of this number last turned to an endpoint of its upstream of this name.
+    pub(super) fn last_turn(&self, proxy: u32, upstream: &str) -> Instant {
+        let of_proxy = |pool: &&Pool| self.processes[pool.process as usize].proxy == proxy;
+        let pools = self.pools.iter().filter(of_proxy).filter(|pool| pool.name == upstream);
+        pools.map(|pool| pool.last_turn).max().unwrap_or_default()
     }
 }

@@ -85,8 +85,8 @@ impl Invariants {
     pub fn at_rest(&mut self, now: Instant) {
         let at = self.at(now);
         let slots = self.book.named().map(|(slot, name)| (slot.in_flight, "in flight at", name));
-        let processes = self.book.processes.iter();
-        let waiting = processes.map(|process| (process.waiting, "waiting in", "the proxy"));
+        let pools = self.book.pools.iter();
+        let waiting = pools.map(|pool| (pool.waiting, "waiting in", "the proxy"));
         for (left, what, whom) in slots.chain(waiting) {
             self.flight.check();
             if left > 0 {

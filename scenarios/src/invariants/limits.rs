@@ -11,9 +11,10 @@ use super::Invariants;
 impl Invariants {
     /// A client's connection was accepted.
     pub fn client_came(&mut self, now: Instant, configuration: u32) {
+        let newest = self.book.pool_of(configuration).newest;
         let process = self.book.process_of(configuration);
         process.clients += 1;
-        let (there, newest) = (process.clients, process.newest.unwrap_or(configuration));
+        let there = process.clients;
         let most = self.book.setup(newest).most_clients;
         self.within(now, there, most, || "client connections were open".to_owned());
     }
@@ -26,16 +27,16 @@ impl Invariants {
 
     /// A request waits for an endpoint with room.
     pub fn waits(&mut self, now: Instant, configuration: u32) {
-        let process = self.book.process_of(configuration);
-        process.waiting += 1;
-        let there = process.waiting;
+        let pool = self.book.pool_of(configuration);
+        pool.waiting += 1;
+        let there = pool.waiting;
         let most = self.book.setup(configuration).most_waiting;
         self.within(now, there, most, || "requests were waiting".to_owned());
     }
 
     /// A request waits no longer.
     pub fn waits_no_more(&mut self, configuration: u32) {
-        let waiting = &mut self.book.process_of(configuration).waiting;
+        let waiting = &mut self.book.pool_of(configuration).waiting;
         *waiting = waiting.saturating_sub(1);
     }
 

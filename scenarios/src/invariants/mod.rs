@@ -22,10 +22,10 @@
 //! 1. [`Invariants::new`] at the start. A world of the real engine puts it into an [`Observer`], and gives each proxy
 //!    process that it starts an [`Observer::witness`] of its own (`WorkerArguments::witness`): the engine then tells the facts itself. A
 //!    world without an engine calls [`process`](Invariants::process) once for each proxy of the scenario and
-//!    [`configured`](Invariants::configured) for each configuration, and the facts by name.
+//!    [`configured`](Invariants::configured) for each configuration of each upstream, and the facts by name.
 //! 2. It tells of its clients: [`sent`](Invariants::sent) and [`ended`](Invariants::ended), or the totals at the end
 //!    ([`sent_and_ended`](Invariants::sent_and_ended)), and what they saw of bodies ([`bodies`](Invariants::bodies)).
-//! 3. At [`recovery_due`](Invariants::recovery_due), if there is such a time, it shows the endpoints that each proxy has then:
+//! 3. At [`recovery_due`](Invariants::recovery_due), if there is such a time, it shows the endpoints that each upstream of each proxy has then:
 //!    [`look`](Invariants::look).
 //! 4. At the end, in this order: [`look`](Invariants::look) once more; when nothing moves any more,
 //!    [`compare_in_flight`](Invariants::compare_in_flight) with all endpoints of all configurations; when every proxy has
@@ -149,9 +149,15 @@ impl Invariants {
         self.recovery.due()
     }
 
-    /// Looks at the endpoints of the configuration in force in one of the scenario's proxies, by its number.
-    pub fn look(&mut self, now: Instant, proxy: u32, present: &[Arc<Endpoint>]) {
-        let last_turn = self.book.last_turn(proxy);
+    /// Looks at the endpoints of the configuration in force in one of the scenario's proxies, by its number, for its upstream of this name
+    /// (empty for its own endpoints).
+    pub fn look(
+        &mut self,
+        now: Instant,
+        (proxy, upstream): (u32, &str),
+        present: &[Arc<Endpoint>],
+    ) {
+        let last_turn = self.book.last_turn(proxy, upstream);
         self.recovery.look((now, self.start), proxy, present, last_turn);
     }
 }

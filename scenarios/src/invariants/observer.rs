@@ -57,8 +57,9 @@ fn number(request: Asking<'_>) -> Option<u64> {
 }
 
 impl Witness for Eye {
-    fn configured(&self, config: &Arc<ProxyConfig>) -> u32 {
-        self.observer.tell(|invariants, now| invariants.configured(now, self.process, config))
+    fn configured(&self, upstream: &str, config: &Arc<ProxyConfig>) -> u32 {
+        let whose = (self.process, upstream);
+        self.observer.tell(|invariants, now| invariants.configured(now, whose, config))
     }
 
     fn saw(&self, configuration: u32, fact: Fact<'_>) {

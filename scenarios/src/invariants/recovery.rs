@@ -26,7 +26,7 @@ use reports::InvariantResult;
 use super::{End, at, count::Count};
 use crate::{
     fleet,
-    language::{Action, Scenario, Target},
+    language::{Action, Scenario, Target, pools},
 };
 
 /// Whatever takes no time takes no longer than this.
@@ -49,8 +49,11 @@ pub(super) struct Recovery {
 impl Recovery {
     pub(super) fn new(scenario: &Scenario, start: Instant) -> Self {
         let configs = last_configs(scenario);
-        let within = configs.iter().map(|config| time_of(&config.health)).max().unwrap_or(SLACK);
-        let obstacle = configs.iter().find_map(|config| obstacle(scenario, config));
+        let within = configs.iter().flat_map(|config| pools::all(config));
+        let within = within.map(|(_, config)| time_of(&config.health)).max().unwrap_or(SLACK);
+        let obstacle = configs.iter().find_map(|config| {
+            pools::all(config).find_map(|(pool, own)| obstacle(scenario, (config, pool), &own))
+        });
         let promise = format!(
             "{within:?} after the last event no endpoint is held to be down, and none is left out whose ejection is over."
         );
@@ -151,7 +154,11 @@ fn last_event(scenario: &Scenario, configs: &[&ProxyConfig]) -> Option<Duration>
 }
 
 /// Why it cannot be expected that all endpoints are well in the end.
-fn obstacle(scenario: &Scenario, config: &ProxyConfig) -> Option<String> {
+fn obstacle(
+    scenario: &Scenario,
+    (whole, pool): (&ProxyConfig, &str),
+    config: &ProxyConfig,
+) -> Option<String> {
     if let Some((name, what)) = broken_in_the_end(scenario).into_iter().next() {
         return Some(format!("after the last event {name} is not whole: {what}"));
     }
@@ -167,7 +174,9 @@ fn obstacle(scenario: &Scenario, config: &ProxyConfig) -> Option<String> {
         if !health.expects(200) {
             return Some("the health checks do not expect the status 200".to_owned());
         }
-        let other = scenario.backends.iter().find(|(_, of)| of.health_path != health.path);
+        let mut groups =
+            scenario.backends.iter().filter(|(name, _)| pools::of_group(whole, name) == pool);
+        let other = groups.find(|(_, of)| of.health_path != health.path);
         if let Some((name, of)) = other {
             return Some(format!(
                 "the health checks ask for {}, and {name} answers checks at {}",

@@ -12,6 +12,7 @@ use reports::World;
 use super::{
     event::Action,
     matrix::Exclusion,
+    pools,
     scenario::{MAX_ENDPOINTS, Scenario},
     timeline::Present,
     traces::Files,
@@ -20,6 +21,7 @@ use super::{
 
 mod proxies;
 mod purges;
+mod upstreams;
 
 const MAX_EVENTS: usize = 10_000;
 const MAX_NAMES: usize = 1_000;
@@ -35,6 +37,7 @@ pub(super) fn check(
     files: &mut Files,
 ) -> Result<Vec<Exclusion>, Error> {
     let mut check = Check { document, problems: Vec::new() };
+    pools::complete(&mut scenario.proxy, &scenario.backends);
     let unusable = files.fill(scenario);
     for file in &unusable {
         check.complain(&file.path, file.why.clone());
@@ -144,18 +147,12 @@ impl Check<'_> {
         let drawn = |problem: &proxy::config::Problem| {
             problem.path == "redirect.secret" && scenario.proxy.redirect.secret.is_none()
         };
-        let of_upstreams = |problem: &proxy::config::Problem| problem.path.starts_with("upstreams");
         let problems = scenario.proxy.problems();
-        for problem in problems.iter().filter(|problem| !drawn(problem) && !of_upstreams(problem)) {
+        let of_pools = |problem: &proxy::config::Problem| upstreams::is_of_pools(&problem.path);
+        for problem in problems.iter().filter(|problem| !drawn(problem) && !of_pools(problem)) {
             self.impossible("proxy", &problem.path, &problem.message);
         }
-        if !scenario.proxy.upstreams.is_empty() {
-            self.advise(
-                "proxy.upstreams",
-                "a scenario's endpoints are its backends, all behind one upstream",
-                "leave `upstreams` out; routes may have their own `cache`, `limit`, `filter` and `compression`",
-            );
-        }
+        self.upstreams(scenario);
         if !scenario.proxy.endpoints.is_empty() {
             let message = "a scenario's endpoints are its backends";
             self.advise(
@@ -270,6 +267,7 @@ impl Check<'_> {
             Action::Remove { endpoint } => {
                 let leaving = present.expand(endpoint);
                 present.remove(&leaving);
+                self.emptied(part, endpoint, present, scenario);
             }
             _ => {}
         }

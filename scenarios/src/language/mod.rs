@@ -8,12 +8,14 @@
 //!
 //! Reading order: [`scenario`] is the file; [`event`], [`threshold`] and [`world`] are its parts that are our own;
 //! [`matrix`] makes variants; `check` finds what is dangling or impossible; [`traces`] reads the files that a
-//! scenario names; [`timeline`] is what happens when, with names resolved; [`suite`] finds scenario files.
+//! scenario names; [`timeline`] is what happens when, with names resolved; [`pools`] says which
+//! endpoints stand behind which upstream; [`suite`] finds scenario files.
 
 mod check;
 pub mod event;
 pub mod expected;
 pub mod matrix;
+pub mod pools;
 pub mod scenario;
 pub mod suite;
 pub mod threshold;

@@ -51,10 +51,12 @@ pub struct Scenario {
     /// So many equal proxies side by side, each with a view of its own of the endpoints; 1 by default, 1 to 1,000.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub proxies: u32,
-    /// The proxy's own configuration. Its endpoints are the backends below.
+    /// The proxy's own configuration. Its endpoints are the backends below: those of `[backends.api]` are the upstream `api`'s, if there is one or a
+    /// route names it; all others are the proxy's own.
     #[serde(default)]
     pub proxy: ProxyConfig,
-    /// What stands behind the proxy: groups of equal endpoints, `web-0`, `web-1`, … for `[backends.web]`.
+    /// What stands behind the proxy: groups of equal endpoints, `web-0`, `web-1`, … for `[backends.web]`. A group with the name of an upstream of the
+    /// proxy is that upstream's; all others together are the proxy's own endpoints.
     #[serde(default)]
     pub backends: IndexMap<String, BackendConfig>,
     /// The network, in `model` and `sim`; `live` has the machine's own.

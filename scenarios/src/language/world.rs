@@ -3,7 +3,8 @@
 //! The simulated network is ours, so in `sim` everything can happen. On real sockets nobody can lose a packet
 //! without privileges over the machine. The model has no bytes and no processes, only decisions and queues.
 
-use proxy::config::{Mode, ProxyConfig};
+use policy::filter::FilterConfig;
+use proxy::config::{Mode, ProxyConfig, RouteConfig};
 use reports::World;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -53,17 +54,12 @@ pub fn lacks(world: World, proxy: &ProxyConfig) -> Option<(&'static str, &'stati
     if world != World::Model {
         return None;
     }
-    if !proxy.routes.is_empty() {
-        return Some(("routes", "the model's proxies have one pool of endpoints, and no routes"));
+    let heads = "the model does not write out all fields of a head, so it cannot say how large one is; of `size` it knows `body` and `target`";
+    if proxy.filter.iter().any(looks_at_whole_heads) {
+        return Some(("filter", heads));
     }
-    if !proxy.upstreams.is_empty() {
-        return Some((
-            "upstreams",
-            "the model's proxies have one pool of endpoints, and no others",
-        ));
-    }
-    if !proxy.filter.is_empty() {
-        return Some(("filter", "the model moves no bytes that filters could look at or change"));
+    if proxy.routes.iter().flat_map(|route| &route.filter).any(looks_at_whole_heads) {
+        return Some(("routes", heads));
     }
     if proxy.cache.redis.is_some() {
         return Some(("cache.redis", "the model has no Redis"));
@@ -71,13 +67,24 @@ pub fn lacks(world: World, proxy: &ProxyConfig) -> Option<(&'static str, &'stati
     if proxy.limit.redis.is_some() {
         return Some(("limit.redis", "the model has no Redis"));
     }
-    if proxy.cache.enabled && proxy.mode == Mode::Redirect {
-        return Some((
-            "cache",
-            "what clients fetch from the endpoints themselves does not come by the model's cache",
-        ));
+    let elsewhere =
+        "what clients fetch from the endpoints themselves does not come by the model's cache";
+    if proxy.mode == Mode::Redirect {
+        let keeps = |route: &RouteConfig| route.cache.as_ref().is_some_and(|cache| cache.enabled);
+        if proxy.cache.enabled {
+            return Some(("cache", elsewhere));
+        }
+        if proxy.routes.iter().any(keeps) {
+            return Some(("routes", elsewhere));
+        }
     }
     None
+}
+
+/// Whether a filter counts fields and their bytes.
+fn looks_at_whole_heads(filter: &FilterConfig) -> bool {
+    let FilterConfig::Size(size) = filter else { return false };
+    size.fields.is_some() || size.field.is_some() || size.head.is_some()
 }
 
 /// Worlds by name, for serde.

@@ -43,14 +43,16 @@ impl Backends {
     /// does not know them yet.
     pub(super) fn start(scenario: &Scenario, clock: Clock, seed: Seed) -> io::Result<Self> {
         let total = scenario.all_endpoints();
-        let wanted = Wanted::of(scenario);
         let groups = scenario.backends.iter().map(|(name, config)| {
             let of_group = |endpoint: &&String| {
                 scenario.backend_of(endpoint).is_some_and(|(of, _)| of == name)
             };
             let count = total.iter().filter(of_group).count();
             let count = count as u32;
-            let config = backend_sim::BackendConfig { count, ..wanted.of_backend(config) };
+            let config = backend_sim::BackendConfig {
+                count,
+                ..Wanted::of(scenario, name).of_backend(config)
+            };
             GroupSpec { name: name.clone(), config, addresses: Vec::new() }
         });
         let net = Real::with_clock(clock);

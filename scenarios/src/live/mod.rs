@@ -20,7 +20,7 @@ use crate::{
     felt::touched_nobody,
     fleet::Member,
     interrupt::Interrupt,
-    language::Scenario,
+    language::{Scenario, pools},
     outcome::{Outcome, Validity, Watcher, what_the_load_saw},
     redirect::with_secret,
 };
@@ -174,12 +174,13 @@ fn too_much(scenario: &Scenario, sent: u64) -> String {
 fn proxy_config(scenario: &Scenario, backends: &Backends, member: Member) -> ProxyConfig {
     let names = scenario.endpoints();
     let endpoints = names.iter().filter_map(|name| backends.endpoint(scenario, name));
-    member.configure(ProxyConfig {
+    let mut config = ProxyConfig {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         workers: Some(scenario.proxy.workers.unwrap_or(1)),
-        endpoints: endpoints.collect(),
         ..scenario.proxy.clone()
-    })
+    };
+    pools::add(&mut config, endpoints);
+    member.configure(config)
 }
 
 fn proxy_could_not(error: &StartError) -> String {

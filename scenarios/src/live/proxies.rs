@@ -202,7 +202,7 @@ impl Succession {
         let proxy = Proxy::start(self.config.clone(), self.seed.nth(self.started))?;
         self.started += 1;
         let shared = Arc::clone(proxy.shared());
-        generations.started(self.member.index, shared, proxy.state().upstream);
+        generations.started(self.member.index, shared, &proxy.state());
         let address = proxy.address();
         self.present = Some(proxy);
         Ok(address)
@@ -218,7 +218,7 @@ impl Succession {
         self.config = self.member.configure(std::mem::take(&mut self.config));
         if let Some(proxy) = &self.present {
             proxy.reload(self.config.clone()).map_err(|error| error.to_string())?;
-            generations.reloaded(number, proxy.state().upstream);
+            generations.reloaded(number, &proxy.state());
         }
         Ok(())
     }

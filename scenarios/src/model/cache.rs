@@ -8,10 +8,10 @@
 //! What it leaves out: ranges and clients' own conditions (no load has them), answers to HEAD, shards (there is one store), and that an answer takes time to be
 //! stored. A proxy without a cache has one branch of all this.
 
-use std::{collections::BTreeMap, mem};
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use policy::{
-    Instant, Seed,
+    Instant,
     cache::{
         CacheConfig, Collapse, Decision, Ending, Freshened, Gate, Intake, KeyHash, Merged, Meta,
         Mode, Purging, Received, Role, Rules, Store, Stored, Ticket, Wanted, request::Method,
@@ -37,7 +37,8 @@ const REFRESHES: u32 = 64;
 #[derive(Debug)]
 pub(super) struct Cache {
     config: CacheConfig,
-    rules: Rules,
+    /// The rules of all services.
+    all: Arc<[Arc<Rules>]>,
     store: Store<Kept>,
     collapse: Collapse,
     /// Who waits for an answer to a key.
@@ -119,32 +120,28 @@ pub(super) struct Counts {
 }
 
 impl Cache {
-    /// The cache of a configuration, if it has one; what was kept stays where it can.
-    pub(super) fn new(config: &CacheConfig, before: Option<Self>, seed: Seed) -> Option<Self> {
-        if !config.enabled {
-            return None;
-        }
-        let rules = Rules::new(config, seed);
+    /// The store of a proxy some of whose services keep answers, by these rules; what was kept stays where it can.
+    pub(super) fn new(config: &CacheConfig, all: Arc<[Arc<Rules>]>, before: Option<Self>) -> Self {
         let same = |old: &CacheConfig| {
             (old.size, old.variants, old.collapse, &old.tags)
                 == (config.size, config.variants, config.collapse, &config.tags)
         };
         match before.filter(|before| same(&before.config)) {
-            Some(before) => Some(Self { config: config.clone(), rules, ..before }),
-            None => Some(Self {
+            Some(before) => Self { config: config.clone(), all, ..before },
+            None => Self {
                 config: config.clone(),
-                rules,
+                all,
                 store: Store::new(config.size.0, config.variants),
                 collapse: Collapse::new(&config.collapse),
                 waiting: BTreeMap::new(),
                 refreshes: 0,
-            }),
+            },
         }
     }
 
     /// Forgets what an event names, or holds it to be stale; how many answers that was.
     pub(super) fn purge(&mut self, what: &[Purging], mode: Mode) -> usize {
-        let purges = Purging::by_all(what, [&self.rules]);
+        let purges = Purging::by_all(what, self.all.iter().map(|rules| &**rules));
         purges.iter().map(|purge| self.store.purge(purge, mode, &mut Vec::new())).sum()
     }
 }
@@ -200,6 +197,7 @@ impl World<'_> {
     }
 
     fn look_up(&mut self, slot: u32, since: Option<Instant>) -> Option<Looked> {
+        let rules = Arc::clone(self.service(slot)?.rules.as_ref()?);
         let request = &self.requests[slot];
         let cache = self.proxies[usize::from(request.proxy)].cache.as_mut()?;
         let config = &self.setups[request.setup as usize].config;
@@ -207,7 +205,7 @@ impl World<'_> {
         let (now, counts) = (self.now, &mut self.tally.cache);
         let written = letter.write(&config.forwarding, &request.planned);
         let asked = written.asked();
-        let Cache { rules, store, collapse, refreshes, .. } = cache;
+        let Cache { store, collapse, refreshes, .. } = cache;
         let wanted = rules.read(&asked);
         if let Gate::Pass(_) = rules.gate(&asked, &wanted) {
             counts.passed += 1;
@@ -301,12 +299,10 @@ impl World<'_> {
         let Some(pending) = self.pending.get(slot as usize).and_then(Option::as_ref) else {
             return false;
         };
-        let proxy = usize::from(self.requests[slot].proxy);
-        let (Some(cache), Some(known)) = (&self.proxies[proxy].cache, &pending.known) else {
-            return false;
-        };
+        let rules = self.service(slot).and_then(|service| service.rules.as_ref());
+        let (Some(rules), Some(known)) = (rules, &pending.known) else { return false };
         let (wanted, failure) = (&pending.wanted, Failure::Status(status));
-        !pending.refresh && cache.rules.after_error(wanted, known, 0, self.now, failure).is_some()
+        !pending.refresh && rules.after_error(wanted, known, 0, self.now, failure).is_some()
     }
 
     /// A waiting request has waited long enough, unless it waits no more.
@@ -352,6 +348,7 @@ impl World<'_> {
         let request = &mut requests[slot];
         (request.client_done, request.setup, request.begun) = (true, setup, *now);
         tally.cache.refreshes += 1;
+        self.serve_like(slot, like);
         self.pend(slot, Some(pending));
         self.proceed(slot);
     }
@@ -364,6 +361,7 @@ impl World<'_> {
             self.invalidate(slot, fault);
             return false;
         };
+        let rules = self.service(slot).and_then(|service| service.rules.clone());
         let request = &self.requests[slot];
         let proxy = usize::from(request.proxy);
         let endpoint = request.answered;
@@ -377,7 +375,9 @@ impl World<'_> {
         let letter = &mut self.clients[usize::from(request.planned.load)].letter;
         let written = letter.write(&config.forwarding, &request.planned);
         let (now, counts) = (self.now, &mut self.tally.cache);
-        let Some(cache) = &mut self.proxies[proxy].cache else { return false };
+        let (Some(rules), Some(cache)) = (rules, &mut self.proxies[proxy].cache) else {
+            return false;
+        };
         let Pending { hash, key, wanted, known, conditional, lead, refresh, asked: sent, .. } =
             *pending;
         cache.refreshes -= u32::from(refresh);
@@ -388,7 +388,7 @@ impl World<'_> {
         let ending = match (known, fault) {
             (Some(kept), None) if conditional && status == 304 => {
                 let merged = Merged::new(&kept.value.head, &answered);
-                let freshened = cache.rules.freshen(&asked, &wanted, &kept.meta, &merged, received);
+                let freshened = rules.freshen(&asked, &wanted, &kept.meta, &merged, received);
                 let bytes = kept.value.bytes;
                 counts.revalidated += u64::from(!refresh);
                 (request.status, request.bytes, request.answered) = (kept.meta.status, bytes, None);
@@ -414,7 +414,7 @@ impl World<'_> {
                 };
                 let waits = !refresh && !matches!(fault, Some(Fault::ClientGone));
                 let instead = known.as_ref().filter(|_| waits).and_then(|kept| {
-                    cache.rules.after_error(&wanted, kept, 0, now, failure)?;
+                    rules.after_error(&wanted, kept, 0, now, failure)?;
                     Some(kept)
                 });
                 if let Some(kept) = instead {
@@ -428,7 +428,7 @@ impl World<'_> {
                     Ending::Failed
                 } else {
                     counts.misses += u64::from(!refresh);
-                    match cache.rules.take_in(&asked, &wanted, &answered, received) {
+                    match rules.take_in(&asked, &wanted, &answered, received) {
                         Intake::Leave(why) if why.lasting() => Ending::Uncacheable,
                         Intake::Leave(_) => Ending::Failed,
                         Intake::Store(taken) => {
@@ -456,30 +456,34 @@ impl World<'_> {
         let request = &self.requests[slot];
         let (None, Some(_)) = (fault, request.answered) else { return };
         let proxy = usize::from(request.proxy);
+        let Some(rules) = self.service(slot).and_then(|service| service.rules.clone()) else {
+            return;
+        };
         let Some(cache) = &mut self.proxies[proxy].cache else { return };
         let config = &self.setups[request.setup as usize].config;
         let letter = &mut self.clients[usize::from(request.planned.load)].letter;
         let written = letter.write(&config.forwarding, &request.planned);
         let asked = written.asked();
-        let wanted = cache.rules.read(&asked);
+        let wanted = rules.read(&asked);
         let answered = Answered { status: request.status, fields: &Head::default() };
-        for purge in cache.rules.invalidates(&asked, &wanted, &answered) {
+        let all = Arc::clone(&cache.all);
+        for purge in all.iter().flat_map(|rules| rules.invalidates(&asked, &wanted, &answered)) {
             cache.store.purge(&purge, Mode::Hard, &mut Vec::new());
         }
     }
 
     /// The head of an endpoint's answer, by its content.
     fn head_of(&mut self, slot: u32, endpoint: u32, status: u16) -> Head {
+        let number = self.number_of(slot);
         let request = &self.requests[slot];
         let Some(content) = &self.backends[endpoint as usize].config.content else {
             return Head::default();
         };
-        let letter = &mut self.clients[usize::from(request.planned.load)].letter;
-        let reads = matches!(letter.method(&request.planned), "GET" | "HEAD");
+        let clients = &self.clients[usize::from(request.planned.load)];
+        let reads = matches!(clients.letter.method(&request.planned), "GET" | "HEAD");
         if !reads || !matches!(status, 200 | 304) {
             return Head::default();
         }
-        let number = policy::work::number_of_target(letter.target(&request.planned));
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let mut fields: Vec<_> = content.fields().map(own).collect();
         fields.extend(content.etag_of(number).map(|etag| ("etag".to_owned(), etag)));

@@ -4,7 +4,7 @@
 //! reload; what is done to a link is done to the model's link.
 
 use backend_sim::Fault;
-use policy::Instant;
+use policy::{Instant, Seed};
 use proxy::config::ProxyConfig;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     world::{Event, Message, Source, World},
 };
 use crate::{
-    language::{Action, Moment, Target},
+    language::{Action, Moment, Target, pools},
     reload,
 };
 
@@ -109,15 +109,36 @@ impl World<'_> {
         let told = |name: &str| Some(self.told(*self.places.get(name)?));
         reload::change(&mut config, moment, proxy, told);
         self.put_in_force(proxy, config);
-        self.ring(proxy);
+        for setup in self.proxies[proxy as usize].in_force() {
+            self.ring(setup);
+        }
     }
 
-    /// Puts a configuration of a proxy in force, the first or another.
+    /// Puts a configuration of a proxy in force, the first or another: a setup for each of its upstreams.
     pub(super) fn put_in_force(&mut self, proxy: u32, config: ProxyConfig) {
         let config = self.proxies[proxy as usize].member.configure(config);
-        self.tell_configured(proxy, &config);
+        let first = self.setups.len() as u32;
+        self.open_services(proxy, &config, first);
+        let seed = self.proxies[proxy as usize].seed;
+        let pools = pools::all(&config).map(|(name, own)| (name.to_owned(), own.into_owned()));
+        for (place, (name, config)) in (0..).zip(pools) {
+            // By the engine's names.
+            let seed = if place == 0 { seed } else { seed.child("upstream").nth(place) };
+            self.set_up((proxy, &name), config, seed);
+        }
+        let setups = first..self.setups.len() as u32;
+        self.proxies[proxy as usize].put_in_force(setups.clone());
+        for number in setups {
+            self.start_checks(number as usize);
+        }
+    }
+
+    /// Puts a configuration of one upstream of a proxy in force.
+    fn set_up(&mut self, (proxy, upstream): (u32, &str), config: ProxyConfig, seed: Seed) {
+        self.tell_configured(proxy, upstream, &config);
         self.binds |= config.balance.sticky.is_some();
         let number = self.setups.len() as u32;
+        let room = self.room_of(proxy, upstream);
         let kinds = [Source::Connect(number), Source::Response(number), Source::Queue(number)];
         let mut kinds = kinds.into_iter();
         let (agenda, sources) = (&mut self.agenda, &mut self.sources);
@@ -125,14 +146,11 @@ impl World<'_> {
             sources.extend(kinds.next());
             agenda.add_source()
         };
-        let own = &mut self.proxies[proxy as usize];
-        self.staged |= own.stage(&config);
-        let before = own.setups.last().map(|last| &self.setups[*last as usize]);
-        let setup = Setup::new(proxy, config, before, (own.seed, self.now), source);
+        let known = &mut self.rooms[room as usize].setups;
+        let before = known.last().map(|last| &self.setups[*last as usize]);
+        let setup = Setup::new((proxy, room), config, before, (seed, self.now), source);
         self.setups.push(setup.with_balancer(self.parts.balancer));
-        own.current = number;
-        own.setups.push(number);
-        self.start_checks(number as usize);
+        known.push(number);
     }
 
     fn apply(&mut self, endpoint: u32, fault: Fault) {

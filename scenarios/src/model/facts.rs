@@ -31,9 +31,9 @@ impl World<'_> {
         }
     }
 
-    /// A configuration of a proxy comes into force, as the next of the setups.
-    pub(super) fn tell_configured(&mut self, proxy: u32, config: &ProxyConfig) {
-        let number = self.invariants.configured(self.now, proxy, config);
+    /// A configuration of a proxy comes into force for its upstream of this name, as the next of the setups.
+    pub(super) fn tell_configured(&mut self, proxy: u32, upstream: &str, config: &ProxyConfig) {
+        let number = self.invariants.configured(self.now, (proxy, upstream), config);
         debug_assert_eq!(number as usize, self.setups.len(), "both count from 0");
     }
 
@@ -74,8 +74,15 @@ impl World<'_> {
     /// By now every endpoint must be in use again.
     pub(super) fn look_at_recovery(&mut self) {
         for (number, proxy) in (0..).zip(&self.proxies) {
-            let present = self.setups[proxy.current as usize].shared.endpoints.list();
-            self.invariants.look(self.now, number, present);
+            for setup in proxy.in_force() {
+                let setup = &self.setups[setup as usize];
+                let present = setup.shared.endpoints.list();
+                self.invariants.look(
+                    self.now,
+                    (number, &self.rooms[setup.room as usize].upstream),
+                    present,
+                );
+            }
         }
     }
 

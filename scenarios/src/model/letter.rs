@@ -5,8 +5,8 @@
 //! the client is [`ForwardingConfig::client`]. Nothing of this is done where no key is asked for. Caches and limits see the whole head
 //! ([`Written`]).
 //!
-//! A load's address is that of its host in the `sim` world. Of the fields that the generator adds by itself its client, its number and
-//! its work are known; `Host` is not, since it is another in each world.
+//! A load's address is that of its host in the `sim` world. Of the fields that the generator adds by itself its client, its number,
+//! its work and the length of a body are known; `Host` is not, since it is another in each world, unless the load names one.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -55,7 +55,8 @@ impl Written<'_> {
         message::Asked {
             client: self.client,
             method: self.method.as_bytes(),
-            host: HOST.as_bytes(),
+            // A load may name another in place of the generator's.
+            host: message::Fields::find(self, "host").unwrap_or(HOST.as_bytes()),
             target: self.target.as_bytes(),
             fields: self,
         }
@@ -129,8 +130,9 @@ impl Letter {
         self.text.clear();
         self.write_target(planned);
         let template = &self.templates[usize::from(planned.template)];
-        let own = usize::from(self.names_client);
-        self.fields.resize_with(template.fields.len() + own, Default::default);
+        let known = template.fields.len();
+        let own = usize::from(self.names_client) + usize::from(planned.body > 0);
+        self.fields.resize_with(known + own, Default::default);
         let fill = |(name, value): &mut (String, String), known: &str| {
             name.clear();
             name.push_str(known);
@@ -140,11 +142,12 @@ impl Letter {
             fill(field, known);
             text.fill(planned, &mut field.1);
         }
-        if self.names_client
-            && let Some(field) = self.fields.last_mut()
+        let named = self.names_client.then_some((CLIENT_HEADER, u64::from(planned.client)));
+        let long = (planned.body > 0).then_some(("content-length", planned.body));
+        for ((name, number), field) in named.into_iter().chain(long).zip(&mut self.fields[known..])
         {
-            fill(field, CLIENT_HEADER);
-            field.1.push_str(&planned.client.to_string());
+            fill(field, name);
+            field.1.push_str(&number.to_string());
         }
         let said =
             self.fields.iter().filter(|field| field.0.eq_ignore_ascii_case("x-forwarded-for"));

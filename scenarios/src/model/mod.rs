@@ -6,14 +6,15 @@
 //! load generator's own schedule. So the model has no opinion of its own on any of them; its own are only the order of
 //! events and the network's latency.
 //!
-//! A proxy may have stages before its endpoints: limits of its clients, a cache, a limit of what its upstream can take. Their rules are `policy`'s, too.
+//! A proxy may have stages before its endpoints: routes, filters, limits of its clients, a cache, a limit of what its upstream can take. Their rules
+//! are `policy`'s, too.
 //!
 //! What it leaves out: bytes (a body takes no time; there is no bandwidth), CPU (the proxy and the clients cost nothing, and
 //! `compute` is a delay), and TCP but for what it means to a decision: a dial takes a round trip, a kept connection none, a dead
 //! process refuses or resets, a cut link holds everything up.
 //!
 //! Reading order: `world` is the loop; `clients` → `path` (with `queue`) → `serve` is a request on its way, over `link`s; `proxies` are
-//! who decides, `setup` holds the decisions, `stages` and `cache` what comes before them, `backend` the stations; `probe`, `inquiry` and `events` are what happens besides; `agenda`,
+//! who decides, `setup` holds the decisions, `services`, `stages` and `cache` what comes before them, `backend` the stations; `probe`, `inquiry` and `events` are what happens besides; `agenda`,
 //! `ahead`, `behind`, `lane` and `request` are the
 //! machinery that makes it fast; `tally` is what is told at the end.
 
@@ -21,14 +22,13 @@ use std::{ops::ControlFlow, time::Duration};
 
 use backend_sim::config::{Kind, SessionFormat};
 use policy::{Instant, Seed};
-use proxy::config::ProxyConfig;
 use reports::{InvariantResult, Measurement, Phase, Recorder, RecorderConfig};
 
 use crate::{
     counters::Readings,
     fleet::Member,
     invariants::{End, Invariants},
-    language::{Scenario, world as language_world},
+    language::{Scenario, pools as language_pools, world as language_world},
     wanted::Wanted,
 };
 
@@ -54,6 +54,7 @@ mod queue;
 mod redirect;
 mod request;
 mod serve;
+mod services;
 mod setup;
 mod stages;
 mod tally;
@@ -213,7 +214,7 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         })
         .collect();
     let names = scenario.all_endpoints();
-    let wanted = Wanted::of(scenario);
+    let mut reporting = false;
     let backend_seed = seed.child("backends");
     let backends: Vec<Backend> = (0_u32..)
         .zip(&names)
@@ -222,6 +223,8 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
             let source = source(&mut agenda, Source::Station(index));
             let backend = scenario.backends.get(group)?;
             let backend = Backend::new(name, backend, backend_seed, source);
+            let wanted = Wanted::of(scenario, group);
+            reporting |= wanted.reports;
             let backend = if wanted.is_nothing() { backend } else { backend.metered() };
             Some(backend.with_station(parts.station))
         })
@@ -245,7 +248,8 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
     // Those that there are at the start are the first of all that there ever are.
     let told = (0_u32..).zip(backends.iter().take(first.len()));
     let told = told.map(|(place, each)| endpoint_config(place, &each.name, &each.config));
-    let config = ProxyConfig { endpoints: told.collect(), ..scenario.proxy.clone() };
+    let mut config = scenario.proxy.clone();
+    language_pools::add(&mut config, told);
     let phases = scenario.phases.iter().map(|(name, window)| Phase {
         name: name.clone(),
         from: window.from(),
@@ -275,9 +279,10 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         links,
         stride,
         setups: Vec::new(),
-        reporting: wanted.reports,
+        reporting,
         reports: Vec::new(),
         proxies: Member::all(scenario).map(|member| Proxy::new(member, seed)).collect(),
+        rooms: Vec::new(),
         rung: false,
         binds: false,
         recorder: Behind::new(Recorder::new(recorder)),
@@ -293,6 +298,7 @@ fn world_of(scenario: &Scenario, seed: Seed, parts: Parts) -> World<'_> {
         staged: false,
         pending: Vec::new(),
         held: Vec::new(),
+        services: Vec::new(),
         redirect: None,
     };
     // What happens at the same moment happens in this order: readings, events, then what they are about.

@@ -68,11 +68,11 @@ impl World<'_> {
         loop {
             let request = &mut self.requests[slot];
             let is_retry = !request.tried.is_empty();
+            let setup = &mut self.setups[request.setup as usize];
             // Who comes now does not overtake those who wait; who tries again has waited already.
-            if self.proxies[usize::from(request.proxy)].waiting.waiting() > 0 && !is_retry {
+            if self.rooms[setup.room as usize].waiting.waiting() > 0 && !is_retry {
                 return self.wait_in_line(slot);
             }
-            let setup = &mut self.setups[request.setup as usize];
             let number = request.setup;
             let by = if setup.chooses_by_request {
                 (request.key, request.cookie)
@@ -96,7 +96,7 @@ impl World<'_> {
 
     /// There is no endpoint for it: what the last one did is what the client should know.
     pub(super) fn nobody(&mut self, slot: u32) {
-        let fault = self.requests[slot].last.take().unwrap_or(Fault::NoEndpoint);
+        let fault = self.requests[slot].last.take().unwrap_or_else(|| self.nowhere(slot));
         self.conclude(slot, Some(fault));
     }
 
@@ -349,9 +349,8 @@ impl World<'_> {
         if let Some(ejection) = setup.give_back(index, request.leased, self.now, outcome) {
             self.invariants.ejected(self.now, number, index, ejection.until);
         }
-        let proxy = setup.proxy;
-        if self.proxies[proxy as usize].waiting.waiting() > 0 {
-            self.ring(proxy);
+        if self.rooms[setup.room as usize].waiting.waiting() > 0 {
+            self.ring(number);
         }
     }
 

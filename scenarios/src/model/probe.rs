@@ -95,8 +95,7 @@ impl World<'_> {
         check.stamp = check.stamp.wrapping_add(1);
         if let Some(transition) = check.state.on_probe(&setup.config.health, result) {
             setup.shared.endpoints.set_up(probe.index, transition);
-            let proxy = setup.proxy;
-            self.ring(proxy);
+            self.ring(probe.setup);
         }
         if self.is_current(probe.setup) {
             self.plan_probe(probe.setup as usize, probe.index);

@@ -2,8 +2,8 @@
 //!
 //! The room is `policy`'s, bounded in number and in time; the line is the engine's: only the first looks for a place, whenever
 //! one may have come free, and after it the next. Who tries again does not stand in line, because it waits for others
-//! than the rest. All lines of a proxy share one room: a place that a request of one configuration gives back may be what one of
-//! another waits for. Other proxies have rooms of their own, and know nothing of each other's places.
+//! than the rest. All lines of an upstream share one room: a place that a request of one configuration gives back may be what one of
+//! another waits for. Other upstreams and other proxies have rooms of their own, and know nothing of each other's places.
 
 use policy::Instant;
 use proxy::engine::Fault;
@@ -24,7 +24,7 @@ impl World<'_> {
         let request = &mut self.requests[slot];
         let number = request.setup;
         let setup = &mut self.setups[number as usize];
-        let waiting = &self.proxies[usize::from(request.proxy)].waiting;
+        let waiting = &self.rooms[setup.room as usize].waiting;
         if !waiting.try_enter(&setup.config.queue) {
             return self.conclude(slot, Some(Fault::QueueFull));
         }
@@ -76,25 +76,26 @@ impl World<'_> {
     pub(super) fn leave_line(&mut self, slot: u32) {
         let request = &mut self.requests[slot];
         request.stage = Stage::Coming;
-        self.proxies[usize::from(request.proxy)].waiting.leave();
+        let room = self.setups[request.setup as usize].room;
+        self.rooms[room as usize].waiting.leave();
         self.invariants.waits_no_more(request.setup);
     }
 
     /// There may be room at an endpoint: whoever waits where that was rung looks.
     pub(super) fn look_for_room(&mut self) {
         while std::mem::take(&mut self.rung) {
-            for proxy in 0..self.proxies.len() {
-                let rung = std::mem::take(&mut self.proxies[proxy].rung);
-                if rung && self.proxies[proxy].waiting.waiting() > 0 {
-                    self.look_for_room_at(proxy);
+            for room in 0..self.rooms.len() {
+                let rung = std::mem::take(&mut self.rooms[room].rung);
+                if rung && self.rooms[room].waiting.waiting() > 0 {
+                    self.look_for_room_in(room);
                 }
             }
         }
     }
 
-    fn look_for_room_at(&mut self, proxy: usize) {
-        for place in 0..self.proxies[proxy].setups.len() {
-            let number = self.proxies[proxy].setups[place] as usize;
+    fn look_for_room_in(&mut self, room: usize) {
+        for place in 0..self.rooms[room].setups.len() {
+            let number = self.rooms[room].setups[place] as usize;
             let first = self.first_in_line(number).is_some_and(|slot| self.look(slot));
             if first {
                 self.setups[number].line.pop_front();
@@ -176,7 +177,7 @@ impl World<'_> {
                     self.leave_line(due.slot);
                     self.conclude(due.slot, Some(Fault::QueueTimeout));
                     // Somebody else is the first in line now.
-                    self.ring(self.proxy_of(setup));
+                    self.ring(setup);
                 }
                 Some(due) => return self.agenda.set_last(source, due.at),
                 None => return self.agenda.set(source, Instant::NEVER),

@@ -469,8 +469,8 @@ impl World<'_> {
         if let Some(ejection) = setup.give_back(index, since, self.now, outcome) {
             self.invariants.ejected(self.now, number, index, ejection.until);
         }
-        if self.proxies[proxy as usize].waiting.waiting() > 0 {
-            self.ring(proxy);
+        if self.rooms[setup.room as usize].waiting.waiting() > 0 {
+            self.ring(number);
         }
     }
 

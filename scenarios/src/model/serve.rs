@@ -10,6 +10,7 @@ use super::{
     link::Direction,
     probe::Probe,
     request::{Kind, Stage, Try},
+    services::target,
     world::{Event, Message, World},
 };
 
@@ -100,7 +101,10 @@ impl World<'_> {
                     id: Some(planned.id),
                     work: planned.work,
                     size: planned.size,
-                    is_health_check: clients.asks_for(planned, path),
+                    is_health_check: match self.rewritten(slot) {
+                        None => clients.asks_for(planned, path),
+                        Some(target) => target == path.as_bytes(),
+                    },
                 })
             }
             Owner::Probe(probe) => {
@@ -146,7 +150,8 @@ impl World<'_> {
             let planned = &self.requests[slot].planned;
             let letter = &mut self.clients[usize::from(planned.load)].letter;
             if matches!(letter.method(planned), "GET" | "HEAD") {
-                of_size = backend_sim::size_of_target(number_of_target(letter.target(planned)));
+                let target = target(&self.held, letter, planned, slot);
+                of_size = backend_sim::size_of_target(number_of_target(target));
             }
             let pending = self.pending.get(slot as usize).and_then(Option::as_ref);
             if content.etag && pending.is_some_and(|pending| pending.conditional) {
@@ -183,7 +188,7 @@ impl World<'_> {
         {
             let planned = &self.requests[attempt.slot].planned;
             let letter = &mut self.clients[usize::from(planned.load)].letter;
-            work = memory.demand(letter.target(planned), work);
+            work = memory.demand(target(&self.held, letter, planned, attempt.slot), work);
         }
         let bytes = if backend.is_session() {
             backend.session_bytes(work)

@@ -34,8 +34,9 @@ use super::{
 /// Decides like the proxy's only worker.
 #[derive(Debug)]
 pub(super) struct Setup {
-    /// Which proxy's.
+    /// Which proxy's, and in which room wait those who find no place.
     pub(super) proxy: u32,
+    pub(super) room: u32,
     pub(super) config: Arc<ProxyConfig>,
     pub(super) shared: UpstreamShared,
     /// Which of the run's endpoints stands at each place.
@@ -168,9 +169,9 @@ pub(super) fn endpoint_config(global: u32, name: &str, backend: &BackendConfig) 
 }
 
 impl Setup {
-    /// Puts a configuration of a proxy in force; endpoints that `before` has too keep their figures.
+    /// Puts a configuration of one of a proxy's upstreams in force; endpoints that `before` has too keep their figures.
     pub(super) fn new(
-        proxy: u32,
+        (proxy, room): (u32, u32),
         config: ProxyConfig,
         before: Option<&Self>,
         (seed, now): (Seed, Instant),
@@ -192,6 +193,7 @@ impl Setup {
         let needs = config.balance.strategy.needs();
         Self {
             proxy,
+            room,
             endpoints: config.endpoints.iter().map(global).collect(),
             budget: RetryBudget::new(&config.retry, 1, now),
             pools: config.endpoints.iter().map(|_| Pool::default()).collect(),

@@ -22,9 +22,10 @@ use super::{
     link::{Direction, Link, Way},
     parts::Parts,
     probe::Probe,
-    proxies::Proxy,
+    proxies::{Proxy, Room},
     redirect::Redirect,
     request::{Ref, Slab, Stage, Try},
+    services::Service,
     setup::Setup,
     stages::Held,
     tally::{Failures, Tally},
@@ -164,7 +165,9 @@ pub(super) struct World<'a> {
     pub(super) reporting: bool,
     pub(super) reports: Vec<LoadReport>,
     pub(super) proxies: Vec<Proxy>,
-    /// There may be room at an endpoint, for those who wait at some proxy.
+    /// Where requests wait: one for each upstream of each proxy.
+    pub(super) rooms: Vec<Room>,
+    /// There may be room at an endpoint, for those who wait in some room.
     pub(super) rung: bool,
     /// Whether a proxy binds clients to endpoints.
     pub(super) binds: bool,
@@ -184,6 +187,8 @@ pub(super) struct World<'a> {
     pub(super) staged: bool,
     pub(super) pending: Vec<Option<Box<Pending>>>,
     pub(super) held: Vec<Held>,
+    /// Every service of every configuration, and what a request meets on its way there.
+    pub(super) services: Vec<Service>,
     /// In redirect mode.
     pub(super) redirect: Option<Box<Redirect>>,
 }
@@ -270,7 +275,7 @@ impl World<'_> {
             Event::Sweep { proxy } => self.sweep(proxy),
             Event::Look { setup } => {
                 self.setups[setup as usize].look = Instant::NEVER;
-                self.ring(self.proxy_of(setup));
+                self.ring(setup);
             }
             Event::FollowLate(whose) => self.follow_late(whose),
             Event::Stalled(attempt, freeze) => self.stalled(attempt, freeze),
@@ -383,10 +388,11 @@ impl World<'_> {
 
     /// Closes connections that have idled for too long, as the engine does from time to time.
     fn sweep(&mut self, proxy: u32) {
-        let current = self.proxies[proxy as usize].current;
-        let Setup { config, pools, .. } = &mut self.setups[current as usize];
-        for pool in pools {
-            pool.sweep(config, self.now);
+        for setup in self.proxies[proxy as usize].in_force() {
+            let Setup { config, pools, .. } = &mut self.setups[setup as usize];
+            for pool in pools {
+                pool.sweep(config, self.now);
+            }
         }
         self.plan_sweep(proxy);
     }

@@ -25,12 +25,11 @@ impl<H: SimulatedHost> Backends<H> {
     /// does not know them yet.
     pub(super) async fn start(scenario: &Scenario, hosts: &[H], seed: Seed) -> io::Result<Self> {
         let mut endpoints = Vec::with_capacity(hosts.len());
-        let wanted = Wanted::of(scenario);
         for host in hosts {
-            let (_, config) = scenario
+            let (group, config) = scenario
                 .backend_of(host.name())
                 .ok_or_else(|| io::Error::other(format!("{} is of no backend", host.name())))?;
-            let config = wanted.of_backend(config);
+            let config = Wanted::of(scenario, group).of_backend(config);
             let endpoint = serve(host, seed, config).await?;
             endpoint.control().note_unrepeatable();
             endpoints.push((host.clone(), endpoint));

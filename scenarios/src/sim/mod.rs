@@ -27,7 +27,7 @@ use crate::{
     generations::Generations,
     interrupt::Interrupt,
     invariants::{self, Invariants, Observer},
-    language::{Action, Event, RedisState, Scenario},
+    language::{Action, Event, RedisState, Scenario, pools},
     outcome::{Outcome, Validity, Watcher, what_the_load_saw},
     panics,
     redirect::with_secret,
@@ -340,8 +340,8 @@ fn longest_drain(scenario: &Scenario) -> Duration {
 
 /// Shows the endpoints that each proxy has now.
 fn look_at_all(invariants: &mut Invariants, now: Instant, all: &Generations) {
-    for (proxy, present) in (0..).zip(all.present()) {
-        invariants.look(now, proxy, present);
+    for (proxy, pool, present) in all.present() {
+        invariants.look(now, (proxy, pool), present);
     }
 }
 
@@ -365,10 +365,8 @@ fn proxy_config<N: SimulatedNet>(
 ) -> ProxyConfig {
     let names = scenario.endpoints();
     let told = |name: &String| Some(scenario.told(name, stage.address(name)?));
-    member.configure(ProxyConfig {
-        listen: (host.ip(), 80).into(),
-        workers: Some(1),
-        endpoints: names.iter().filter_map(told).collect(),
-        ..scenario.proxy.clone()
-    })
+    let (listen, workers) = ((host.ip(), 80).into(), Some(1));
+    let mut config = ProxyConfig { listen, workers, ..scenario.proxy.clone() };
+    pools::add(&mut config, names.iter().filter_map(told));
+    member.configure(config)
 }

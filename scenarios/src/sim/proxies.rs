@@ -219,8 +219,7 @@ impl<H: SimulatedHost> Succession<H> {
         }
         if let Some(present) = &self.present {
             present.send_modify(|state| *state = state.reloaded(self.config.clone()));
-            let upstream = Arc::clone(&present.borrow().upstream);
-            self.generations.borrow_mut().reloaded(number, upstream);
+            self.generations.borrow_mut().reloaded(number, &present.borrow());
         }
         Ok(())
     }
@@ -230,8 +229,8 @@ impl<H: SimulatedHost> Succession<H> {
         let shared = Arc::new(Shared::new(1, self.host.clock().now()));
         let outside = Outside::Simulated(self.redis.clone());
         let (present, state) = watch::channel(State::with(self.config.clone(), self.seed, outside));
-        let upstream = Arc::clone(&present.borrow().upstream);
-        self.generations.borrow_mut().started(self.member.index, Arc::clone(&shared), upstream);
+        let number = self.member.index;
+        self.generations.borrow_mut().started(number, Arc::clone(&shared), &present.borrow());
         let seed = self.seed.nth(self.started);
         self.started += 1;
         self.present = Some(present);

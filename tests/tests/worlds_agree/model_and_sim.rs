@@ -275,3 +275,18 @@ fn what_is_kept_goes_stale_and_is_fetched_anew() {
 fn limits_of_clients_and_of_the_upstream() {
     agree("limits", Whole::Nothing, ORDER);
 }
+
+#[test]
+fn routes_and_filters() {
+    agree("filters", Whole::Nothing, ORDER);
+}
+
+#[test]
+fn three_services_each_with_a_pool_of_its_own() {
+    agree("pools", Whole::Nothing, ORDER);
+}
+
+#[test]
+fn a_crash_in_one_of_two_pools() {
+    agree("pool-crash", Whole::Order, Bounds { share: 0.3, ..ROUNDING });
+}

@@ -10,9 +10,11 @@ use proxy::config::{
 use super::{
     super::{
         event::Action,
+        pools,
         scenario::{MAX_PROXIES, Scenario},
     },
     Check,
+    upstreams::{changed_pools, is_of_pools},
 };
 
 /// At most so many endpoints, counted once for each proxy: that many figures are kept of them.
@@ -131,9 +133,15 @@ impl Check<'_> {
             }
         };
         changed.share_files(&scenario.proxy);
+        pools::complete(&mut changed, &scenario.backends);
+        for name in scenario.proxy.upstreams.keys() {
+            changed.upstreams.entry(name.clone()).or_default();
+        }
         let at_start = scenario.proxy.problems();
         let problems = changed.problems();
-        for problem in problems.iter().filter(|problem| !at_start.contains(problem)) {
+        let of_pools = |problem: &proxy::config::Problem| is_of_pools(&problem.path);
+        let problems = problems.iter().filter(|problem| !of_pools(problem));
+        for problem in problems.filter(|problem| !at_start.contains(problem)) {
             let path = format!("proxy.{}", problem.path);
             let name = problem.path.rsplit('.').next().unwrap_or_default();
             let message = format!("`{name}` {}", problem.message);
@@ -145,11 +153,7 @@ impl Check<'_> {
                 "endpoints let in only whom the proxy redirects, or everybody, from the start on";
             self.problems.push(current.problem("proxy.mode", message).help(help));
         }
-        if !changed.upstreams.is_empty() {
-            let message = "a scenario's endpoints are its backends, all behind one upstream";
-            let help = "leave `upstreams` out";
-            self.problems.push(current.problem("proxy.upstreams", message).help(help));
-        }
+        self.problems.extend(changed_pools(&current, &changed, scenario));
         if changed.endpoints != scenario.proxy.endpoints {
             let message = "a scenario's endpoints are its backends";
             let help = "use the events `add` and `remove`";

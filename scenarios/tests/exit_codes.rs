@@ -69,8 +69,7 @@ fn three_where_the_report_cannot_be_written() {
 fn four_where_there_is_no_scenario() {
     for name in ["search", "compare"] {
         let directory = tempfile::tempdir().expect("a scratch directory");
-        let output =
-            Command::new(cargo_bin("windtunnel")).arg(name).arg(directory.path()).output();
+        let output = Command::new(cargo_bin("windtunnel")).arg(name).arg(directory.path()).output();
         let (code, said) = ended(&output.expect("it runs"));
         assert_eq!(code, Some(4), "{name}: {said}");
     }

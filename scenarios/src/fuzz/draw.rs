@@ -188,7 +188,11 @@ impl Artist<'_> {
                 let room = self.present.len() < self.scenario.endpoints().len() + 20;
                 room.then_some(Action::Add { backend, count })
             }
-            Kind::Remove => self.endpoint(rng).map(|endpoint| Action::Remove { endpoint }),
+            Kind::Remove => {
+                let endpoint = self.endpoint(rng)?;
+                let emptied = self.present.emptied_by(self.scenario, &endpoint).is_some();
+                (!emptied).then_some(Action::Remove { endpoint })
+            }
             Kind::Reload => {
                 let strategies: Vec<&str> = STRATEGIES.iter().map(|info| info.name).collect();
                 let changes = values::changes(rng, &strategies);

@@ -265,9 +265,11 @@ impl Check<'_> {
                 }
             }
             Action::Remove { endpoint } => {
+                if let Some(upstream) = present.emptied_by(scenario, endpoint) {
+                    self.emptied(part, upstream);
+                }
                 let leaving = present.expand(endpoint);
                 present.remove(&leaving);
-                self.emptied(part, endpoint, present, scenario);
             }
             _ => {}
         }

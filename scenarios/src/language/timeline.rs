@@ -9,6 +9,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::{
     event::{Action, Event},
+    pools,
     scenario::{MAX_ENDPOINTS, Scenario},
 };
 
@@ -114,6 +115,14 @@ impl Present {
         } else {
             self.names.retain(|name| !names.contains(name));
         }
+    }
+
+    /// The upstream with a name that would have no endpoint left without these, if there is one: the proxy takes none that is empty.
+    pub(crate) fn emptied_by<'n>(&self, scenario: &Scenario, name: &'n str) -> Option<&'n str> {
+        let (group, _) = name.rsplit_once('-')?;
+        let is_named = pools::of_group(&scenario.proxy, group) != pools::OWN;
+        let all = is_named.then(|| self.expand(&format!("{group}-*")).len())?;
+        (all > 0 && self.expand(name).len() == all).then_some(group)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -5,10 +5,7 @@ use proxy::config::{
     document::{Document, Path, Problem},
 };
 
-use super::{
-    super::{pools, scenario::Scenario, timeline::Present},
-    Check,
-};
+use super::{super::scenario::Scenario, Check};
 
 const NO_ADDRESSES: &str = "a scenario's endpoints are its backends";
 
@@ -50,22 +47,11 @@ impl Check<'_> {
         }
     }
 
-    /// Whoever goes must leave somebody behind in the pool of an upstream with a name: the proxy takes none without endpoints.
-    pub(super) fn emptied(
-        &mut self,
-        part: &str,
-        endpoint: &str,
-        present: &Present,
-        scenario: &Scenario,
-    ) {
-        let group = endpoint.rsplit_once('-').map_or("", |(group, _)| group);
-        if pools::of_group(&scenario.proxy, group) != pools::OWN
-            && present.expand(&format!("{group}-*")).is_empty()
-        {
-            let message = format!("the upstream `{group}` would have no endpoint left");
-            let help = format!("leave one of `{group}-*`, or let the last `crash`");
-            self.advise(&format!("{part}.endpoint"), message, help);
-        }
+    /// Whoever goes must leave somebody behind in the pool of an upstream with a name.
+    pub(super) fn emptied(&mut self, part: &str, upstream: &str) {
+        let message = format!("the upstream `{upstream}` would have no endpoint left");
+        let help = format!("leave one of `{upstream}-*`, or let the last `crash`");
+        self.advise(&format!("{part}.endpoint"), message, help);
     }
 }
 

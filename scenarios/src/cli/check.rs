@@ -31,7 +31,10 @@ pub(super) fn execute(args: &CheckArgs, out: Style, err: Style) -> Exit {
     let width = found.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or(0);
     for scenario in &found {
         match scenario.load(&args.settings) {
-            Ok(loaded) => print(&line(&loaded, width, out)),
+            Ok(loaded) => {
+                print(&line(&loaded, width, out));
+                warn(&loaded, err);
+            }
             Err(error) => {
                 wrong += 1;
                 print(&format!("{}  {}", out.red("bad"), scenario.name));
@@ -45,6 +48,13 @@ pub(super) fn execute(args: &CheckArgs, out: Style, err: Style) -> Exit {
     let scenarios = if found.len() == 1 { "scenario" } else { "scenarios" };
     eprintln!("{wrong} of {} {scenarios} cannot be run as written", found.len());
     Exit::Usage
+}
+
+/// Says what is right and hardly what was meant.
+pub(super) fn warn(loaded: &Loaded, style: Style) {
+    for warning in loaded.warnings(style.paint()) {
+        eprintln!("{warning}");
+    }
 }
 
 /// Prints why nothing was loaded.

@@ -69,6 +69,7 @@ pub(super) fn execute(args: &CompareArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(failure) => return check::report(&failure, style),
     };
+    check::warn(&loaded, style);
     match design(args, &loaded).and_then(|design| carry_out(args, &design)) {
         Ok(exit) => exit,
         Err(Refusal(exit, why)) => {

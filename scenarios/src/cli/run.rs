@@ -177,6 +177,9 @@ pub fn execute(args: &RunArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(failure) => return check::report(&failure, style),
     };
+    for scenario in &loaded {
+        check::warn(scenario, style);
+    }
     let choice = match &args.world {
         None => WorldChoice::First,
         Some(Worlds::All) => WorldChoice::All,

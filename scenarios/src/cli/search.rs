@@ -90,6 +90,7 @@ pub(super) fn execute(args: &SearchArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(failure) => return check::report(&failure, style),
     };
+    check::warn(&loaded, style);
     let found = question(args, &loaded).map_err(|why| Refusal(Exit::Usage, why));
     match found.and_then(|question| carry_out(args, &question)) {
         Ok(exit) => exit,

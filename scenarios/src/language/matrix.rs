@@ -14,7 +14,7 @@ use proxy::config::document::{
 };
 use reports::World;
 
-use super::{check, scenario::Scenario, traces::Files};
+use super::{check, scenario::Scenario, traces::Files, warnings};
 
 /// At most so many variants of one file.
 pub const MAX_VARIANTS: usize = 10_000;
@@ -32,6 +32,8 @@ pub struct Variant {
     pub scenario: Scenario,
     /// Worlds that it cannot run in although the file does not rule them out.
     pub exclusions: Vec<Exclusion>,
+    /// What is right and hardly what was meant.
+    pub warnings: Vec<Problem>,
 }
 
 impl Variant {
@@ -162,7 +164,9 @@ fn variant(
 ) -> Result<Variant, (Cell, Error)> {
     let mut cell = Cell::with_capacity(axes.len());
     match fill(document.clone(), axes, number, &mut cell, files) {
-        Ok((scenario, exclusions)) => Ok(Variant { cell, scenario, exclusions }),
+        Ok((scenario, exclusions, warnings)) => {
+            Ok(Variant { cell, scenario, exclusions, warnings })
+        }
         Err(error) => Err((cell, error)),
     }
 }
@@ -174,7 +178,7 @@ fn fill(
     number: usize,
     cell: &mut Cell,
     files: &mut Files,
-) -> Result<(Scenario, Vec<Exclusion>), Error> {
+) -> Result<(Scenario, Vec<Exclusion>, Vec<Problem>), Error> {
     let mut rest = number;
     let mut chosen = Vec::with_capacity(axes.len());
     // The last axis changes fastest, as in nested loops.
@@ -190,7 +194,8 @@ fn fill(
     }
     let mut scenario: Scenario = document.read()?;
     let exclusions = check::check(&document, &mut scenario, files)?;
-    Ok((scenario, exclusions))
+    let warnings = warnings::of(&document, &scenario);
+    Ok((scenario, exclusions, warnings))
 }
 
 /// A value as a person reads it in a table: texts without quotes.

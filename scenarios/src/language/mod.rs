@@ -21,6 +21,7 @@ pub mod suite;
 pub mod threshold;
 pub mod timeline;
 pub mod traces;
+mod warnings;
 pub mod world;
 
 pub use event::{Action, Event, RedisState, Target, Which};

@@ -11,7 +11,7 @@ use std::{
     str::FromStr,
 };
 
-use proxy::config::document::{Document, Error, Origin, Problem};
+use proxy::config::document::{Document, Error, Origin, Paint, Problem};
 
 use super::matrix::{self, Variant, dangling_part};
 
@@ -78,6 +78,20 @@ pub enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Wrong(error)
+    }
+}
+
+impl Loaded {
+    /// What is right and hardly what was meant, in pictures: each once, whichever variants have it.
+    pub fn warnings(&self, paint: Paint) -> Vec<String> {
+        let all = self.variants.iter().flat_map(|variant| &variant.warnings);
+        let mut pictures: Vec<String> = Vec::new();
+        for picture in all.map(|warning| warning.render_warning(paint)) {
+            if !pictures.contains(&picture) {
+                pictures.push(picture);
+            }
+        }
+        pictures
     }
 }
 

@@ -40,6 +40,15 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The picture of what is no error, and the reader should know all the same.
+    pub fn render_warning(&self, paint: Paint) -> String {
+        let mut out = String::new();
+        draw(&mut out, &paint.yellow("warning"), self, paint);
+        out
+    }
+}
+
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self { problems: vec![problem] }
@@ -80,7 +89,7 @@ impl Error {
             if position > 0 {
                 out.push('\n');
             }
-            draw(&mut out, problem, paint);
+            draw(&mut out, &paint.red("error"), problem, paint);
         }
         out
     }
@@ -115,6 +124,10 @@ impl Paint {
         self.wrap("1;31", text)
     }
 
+    fn yellow(self, text: &str) -> String {
+        self.wrap("1;33", text)
+    }
+
     fn blue(self, text: &str) -> String {
         self.wrap("1;34", text)
     }
@@ -131,8 +144,8 @@ macro_rules! put {
     };
 }
 
-fn draw(out: &mut String, problem: &Problem, paint: Paint) {
-    put!(out, "{}{}", paint.red("error"), paint.bold(&format!(": {}", clean(&problem.message))));
+fn draw(out: &mut String, title: &str, problem: &Problem, paint: Paint) {
+    put!(out, "{title}{}", paint.bold(&format!(": {}", clean(&problem.message))));
     let margin = match &problem.origin {
         None => " ".to_owned(),
         Some(origin) => draw_origin(out, origin, paint),

@@ -520,3 +520,26 @@ fn where_nothing_can_be_said_of_recovery_it_says_why() {
     let all = Invariants::new(&scenario(&format!("{CRASH}{gone}")), Instant::START);
     assert_eq!(all.recovery_due(), secs(7.001));
 }
+
+#[test]
+fn the_upstreams_of_a_proxy_are_counted_apart() {
+    let mut all = Invariants::new(&scenario(""), Instant::START);
+    let process = all.process(0);
+    let one = config("queue = { max_waiting = 1 }");
+    let own = all.configured(Instant::START, (process, ""), &one);
+    let api = all.configured(Instant::START, (process, "api"), &one);
+    // One waits at each, as may be.
+    all.waits(secs(1.0), own);
+    all.waits(secs(1.0), api);
+    // What a reload takes from the one, the other has still.
+    let mut smaller = one.clone();
+    smaller.endpoints.truncate(2);
+    let reloaded = all.configured(secs(5.0), (process, "api"), &smaller);
+    let late = Turn { begun: secs(6.0), ..turn(own, 2, Standing::Ready) };
+    all.turned(secs(6.0), &late, || Some(7));
+    holds(&mut all, "only_ready", 1);
+    holds(&mut all, "limits", 2);
+    // And a second one at the same is one too many, whatever configuration it began with.
+    all.waits(secs(7.0), reloaded);
+    breaks(&mut all, "limits", "at 7s 2 requests were waiting, and 1 may be");
+}

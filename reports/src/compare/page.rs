@@ -4,7 +4,11 @@
 
 use super::{Contrast, directory, knee::Knee, sentence, text};
 use crate::format;
-use crate::html::charts::{self, Figure};
+use crate::html::{
+    self,
+    charts::{self, Figure},
+    table::Table,
+};
 use askama::Template;
 use std::io;
 
@@ -29,13 +33,6 @@ struct Page {
     events: Vec<(usize, String, String)>,
 }
 
-struct Table {
-    caption: &'static str,
-    note: String,
-    head: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
-
 /// Renders it; with the knee, where one was made.
 ///
 /// # Errors
@@ -45,7 +42,7 @@ pub fn index(contrast: &Contrast<'_>, knee: Option<&Knee>) -> io::Result<String>
     let run = base.runs.first().ok_or_else(|| io::Error::other("there is no run to show"))?;
     let (head, rows) = text::table(contrast);
     let main = Table {
-        caption: "Best first",
+        caption: "Best first".to_owned(),
         note: format!(
             "Medians over {} seeds. Ratios to the baseline, paired by seed; p of the exact paired permutation test after Holm's correction. A difference is called where p is at most 0.05 and the ratio is beyond the noise floor.",
             contrast.seeds()
@@ -75,10 +72,7 @@ pub fn index(contrast: &Contrast<'_>, knee: Option<&Knee>) -> io::Result<String>
             .map(|(index, event)| (index + 1, seconds(event.at), event.label.clone()))
             .collect(),
     };
-    let mut page =
-        page.render().map_err(|error| io::Error::other(format!("index.html: {error}")))?;
-    page.retain(|c| c == '\n' || c == '\t' || !c.is_control());
-    Ok(page)
+    html::written(&page)
 }
 
 fn decisions(contrast: &Contrast<'_>) -> Table {
@@ -115,7 +109,7 @@ fn decisions(contrast: &Contrast<'_>) -> Table {
         note.push_str(" Of one proxy's: busiest / mean of the requests that one of the proxies sent, the median over proxies.");
     }
     Table {
-        caption: "Quality of the decisions",
+        caption: "Quality of the decisions".to_owned(),
         note,
         head: head.iter().map(|word| (*word).to_owned()).collect(),
         rows: rows.collect(),
@@ -136,7 +130,7 @@ fn loads(contrast: &Contrast<'_>) -> Option<Table> {
         row
     });
     Some(Table {
-        caption: "Load by endpoint",
+        caption: "Load by endpoint".to_owned(),
         note: format!(
             "Share of the requests, median over seeds; an even share is {}.",
             format::percent(1.0 / names.len() as f64)

@@ -10,6 +10,7 @@ pub(crate) mod charts;
 mod held;
 mod page;
 pub mod picture;
+pub(crate) mod table;
 
 use crate::run::Suite;
 use askama::Template;
@@ -20,7 +21,11 @@ use std::io;
 /// # Errors
 /// When a chart or the template cannot be rendered, which in memory does not happen.
 pub fn index(suite: &Suite) -> io::Result<String> {
-    let page = page::Page::new(suite)?;
+    written(&page::Page::new(suite)?)
+}
+
+/// The page that a template makes.
+pub(crate) fn written(page: &impl Template) -> io::Result<String> {
     let mut page =
         page.render().map_err(|error| io::Error::other(format!("index.html: {error}")))?;
     // HTML has no way to write a control character; a file may have one all the same.

@@ -2,6 +2,7 @@
 
 use super::charts::{self, Figure};
 use super::held::{Agreed, Invariants, agreed, invariants};
+use super::table::Table;
 use crate::format;
 use crate::headline::{self, NONE, Watch};
 use crate::record::ProxyRow;
@@ -82,21 +83,6 @@ struct Threshold<'a> {
     value: String,
     limit: String,
     remark: &'a str,
-}
-
-/// A table whose first column are words and the others figures.
-struct Table {
-    caption: String,
-    head: Vec<String>,
-    rows: Vec<Vec<String>>,
-    note: String,
-}
-
-impl Table {
-    fn new(caption: &str, head: &[&str], rows: Vec<Vec<String>>) -> Table {
-        let head = head.iter().map(|word| (*word).to_owned()).collect();
-        Table { caption: caption.to_owned(), head, rows, note: String::new() }
-    }
 }
 
 impl<'a> Page<'a> {

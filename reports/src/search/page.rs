@@ -4,7 +4,11 @@
 
 use super::{Study, text};
 use crate::format;
-use crate::html::charts::{self, Figure};
+use crate::html::{
+    self,
+    charts::{self, Figure},
+    table::Table,
+};
 use askama::Template;
 use std::io;
 
@@ -23,12 +27,6 @@ struct Page {
     tries: Vec<Table>,
 }
 
-struct Table {
-    caption: String,
-    head: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
-
 /// Renders it.
 ///
 /// # Errors
@@ -40,14 +38,18 @@ pub fn index(study: &Study) -> io::Result<String> {
         description: study.description.clone(),
         sentence: text::sentence(study),
         method: text::method(study),
-        main: Table { caption: "Highest capacity first".to_owned(), head, rows },
+        main: Table {
+            caption: "Highest capacity first".to_owned(),
+            note: "Capacity: the highest load that holds, in requests a second. Breaks at: the lowest load above it that was seen not \
+                   to; seeds: with how many it held there."
+                .to_owned(),
+            head,
+            rows,
+        },
         figures: charts::of_search(study)?.into_iter().collect(),
         tries: tries(study),
     };
-    let mut page =
-        page.render().map_err(|error| io::Error::other(format!("index.html: {error}")))?;
-    page.retain(|c| c == '\n' || c == '\t' || !c.is_control());
-    Ok(page)
+    html::written(&page)
 }
 
 /// Every load that was tried, a table a variant.
@@ -73,6 +75,7 @@ fn tries(study: &Study) -> Vec<Table> {
                 ]
             })
             .collect(),
+        note: String::new(),
     };
     study.capacities.iter().take(LISTED).map(of).collect()
 }

@@ -63,6 +63,13 @@ impl Axis {
         Self::linear(most, &compact)
     }
 
+    /// The same of what happens in a second.
+    pub(super) fn rate(most: f64) -> Axis {
+        Self::linear(most, &|value| {
+            if value > 0.0 { format!("{}/s", compact(value)) } else { "0".to_owned() }
+        })
+    }
+
     /// A part of all, up to at least `most`.
     pub(super) fn share(most: f64) -> Axis {
         Self::linear(most, &|v| format!("{} %", format::significant(v * 100.0, 3)))

@@ -41,6 +41,8 @@ pub(crate) enum Ink {
     Warmup,
     /// One of too many series to tell apart.
     Crowd,
+    /// What the others are compared with, where it is one of too many.
+    Baseline,
 }
 
 impl Ink {
@@ -56,6 +58,7 @@ impl Ink {
             Ink::Phase => RGBColor(2, 0, 6),
             Ink::Warmup => RGBColor(2, 0, 7),
             Ink::Crowd => RGBColor(2, 0, 8),
+            Ink::Baseline => RGBColor(2, 0, 9),
         }
     }
 
@@ -63,7 +66,7 @@ impl Ink {
     pub(crate) fn variable(self) -> String {
         let name = match self {
             Ink::Series(n) => return format!("s{n}"),
-            Ink::Text => "text",
+            Ink::Text | Ink::Baseline => "text",
             Ink::Grid => "grid",
             Ink::Axis => "axis",
             Ink::Limit | Ink::LimitText => "limit",
@@ -86,7 +89,13 @@ impl Ink {
             Ink::Phase,
             Ink::Warmup,
             Ink::Crowd,
+            Ink::Baseline,
         ])
+    }
+
+    /// Whether its lines are dashed: those of the second half of the palette, so that fewer series differ by colour alone.
+    pub(super) fn is_dashed(self) -> bool {
+        matches!(self, Ink::Series(n) if n >= super::COLOURS / 2)
     }
 
     /// What else a stroke of this ink gets.
@@ -94,6 +103,7 @@ impl Ink {
         match self {
             Ink::Limit => "\" stroke-dasharray=\"24 16",
             Ink::Event => "\" stroke-dasharray=\"6 12",
+            _ if self.is_dashed() => "\" stroke-dasharray=\"44 18",
             _ => "",
         }
     }

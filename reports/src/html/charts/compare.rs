@@ -21,20 +21,46 @@ pub(crate) fn compared(contrast: &Contrast<'_>, load: Option<&Knee>) -> io::Resu
     Ok(figures.into_iter().flatten().collect())
 }
 
-/// The colour of the variant at this place.
-pub(super) fn ink(place: usize) -> Ink {
-    u8::try_from(place).ok().filter(|n| *n < COLOURS).map_or(Ink::Crowd, Ink::Series)
+/// The colour of the variant at this place: the baseline is never lost among the grey ones.
+pub(super) fn ink(place: usize, baseline: Option<usize>) -> Ink {
+    match u8::try_from(place).ok().filter(|n| *n < COLOURS) {
+        Some(n) => Ink::Series(n),
+        None if Some(place) == baseline => Ink::Baseline,
+        None => Ink::Crowd,
+    }
+}
+
+/// The places of so many variants in the order in which they are drawn: the grey ones, then the baseline, the best on top.
+pub(super) fn back_to_front(count: usize, baseline: Option<usize>) -> Vec<usize> {
+    let is_crowd = |place: &usize| ink(*place, baseline) == Ink::Crowd;
+    let (crowd, others): (Vec<usize>, Vec<usize>) = (0..count).rev().partition(is_crowd);
+    [crowd, others].concat()
 }
 
 /// Names and colours; the grey ones are one entry.
-fn legend(variants: &[Variant<'_>]) -> Vec<Legend> {
-    let coloured = variants.iter().take(usize::from(COLOURS)).enumerate();
-    let mut legend: Vec<Legend> =
-        coloured.map(|(place, v)| Legend::new(&v.label, ink(place), "line")).collect();
-    if let Some(more) = variants.len().checked_sub(usize::from(COLOURS)).filter(|n| *n > 0) {
+pub(super) fn legend<'a>(
+    labels: impl Iterator<Item = &'a str>,
+    baseline: Option<usize>,
+) -> Vec<Legend> {
+    let (mut legend, mut more) = (Vec::new(), 0);
+    for (place, label) in labels.enumerate() {
+        match ink(place, baseline) {
+            Ink::Crowd => more += 1,
+            ink if Some(place) == baseline => {
+                legend.push(Legend::new(format!("{label}, the baseline"), ink, "line"));
+            }
+            ink => legend.push(Legend::new(label, ink, "line")),
+        }
+    }
+    if more > 0 {
         legend.push(Legend::new(format!("{more} more"), Ink::Crowd, "line"));
     }
     legend
+}
+
+fn legend_of(contrast: &Contrast<'_>) -> Vec<Legend> {
+    let labels = contrast.variants.iter().map(|variant| variant.label.as_str());
+    legend(labels, Some(contrast.baseline))
 }
 
 fn forest(contrast: &Contrast<'_>) -> io::Result<Option<Figure>> {
@@ -44,7 +70,7 @@ fn forest(contrast: &Contrast<'_>) -> io::Result<Option<Figure>> {
         let ink = match judged.verdict {
             Verdict::Better => Ink::Series(2),
             Verdict::Worse => Ink::Series(1),
-            Verdict::NoDifference | Verdict::TooFew => Ink::Series(7),
+            Verdict::NoDifference | Verdict::TooFew => Ink::Text,
         };
         Some((variant.label.clone(), judged.comparison, ink))
     });
@@ -90,19 +116,28 @@ fn forest(contrast: &Contrast<'_>) -> io::Result<Option<Figure>> {
         }
         Ok(())
     })?;
-    let legend = [("better", 2), ("worse", 1), ("no difference", 7)];
-    let legend = legend.map(|(word, n)| Legend::new(word, Ink::Series(n), "line")).into();
+    let legend = [
+        ("better", Ink::Series(2)),
+        ("worse", Ink::Series(1)),
+        ("no difference, or too few seeds", Ink::Text),
+    ];
+    let legend = legend.map(|(word, ink)| Legend::new(word, ink, "line")).into();
     Ok(Some(Figure { title, caption, svg, legend }))
 }
 
 fn spectra(contrast: &Contrast<'_>) -> io::Result<Option<Figure>> {
     let merged: Vec<Distribution> = contrast.variants.iter().map(Variant::response).collect();
-    let names = contrast.variants.iter().map(|variant| variant.label.as_str());
-    let curves: Vec<(&str, &Distribution)> = names.zip(&merged).collect();
+    let baseline = Some(contrast.baseline);
+    let curves: Vec<(&str, &Distribution, Ink)> = back_to_front(merged.len(), baseline)
+        .into_iter()
+        .map(|place| {
+            (contrast.variants[place].label.as_str(), &merged[place], ink(place, baseline))
+        })
+        .collect();
     let caption =
         "Response time that this part of the requests did not exceed, all seeds merged.".to_owned();
     let figure = spectrum::spectrum("Latency by percentile", caption, &curves, &[])?;
-    Ok(figure.map(|figure| Figure { legend: legend(&contrast.variants), ..figure }))
+    Ok(figure.map(|figure| Figure { legend: legend_of(contrast), ..figure }))
 }
 
 fn over_time(contrast: &Contrast<'_>) -> io::Result<Option<Figure>> {
@@ -125,11 +160,11 @@ fn over_time(contrast: &Contrast<'_>) -> io::Result<Option<Figure>> {
     let layout = Layout::new(overtime::time_axis(run), Axis::times(least, most));
     let svg = draw(layout, title, &caption, |canvas| {
         overtime::backdrop(canvas, run)?;
-        // The best on top.
-        for (place, points) in curves.iter().enumerate().rev() {
-            canvas.line(points, ink(place), 1.75)?;
+        let baseline = Some(contrast.baseline);
+        for place in back_to_front(curves.len(), baseline) {
+            canvas.line(&curves[place], ink(place, baseline), 1.75)?;
         }
         Ok(())
     })?;
-    Ok(Some(Figure { title, caption, svg, legend: legend(&contrast.variants) }))
+    Ok(Some(Figure { title, caption, svg, legend: legend_of(contrast) }))
 }

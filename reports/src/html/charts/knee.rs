@@ -5,8 +5,8 @@
 
 use super::axis::Axis;
 use super::canvas::{Layout, draw};
-use super::compare::ink;
-use super::{COLOURS, Figure, Ink, Legend};
+use super::compare::{back_to_front, ink, legend};
+use super::{Figure, Ink};
 use crate::compare::{
     Contrast,
     knee::{Knee, Line},
@@ -22,6 +22,8 @@ struct Sheet<'a> {
     unit: Unit,
     /// A label each, and (requests offered in a second, the metric), by the load.
     lines: Vec<(&'a str, Vec<(f64, f64)>)>,
+    /// Which of them the others are compared with.
+    baseline: Option<usize>,
     /// A threshold on the metric.
     limit: Option<f64>,
     /// Beyond so much load nothing is shown.
@@ -39,6 +41,7 @@ pub(crate) fn of_search(study: &Study) -> io::Result<Option<Figure>> {
         ),
         unit: study.unit,
         lines: study.capacities.iter().map(|c| (c.label.as_str(), points(c))).collect(),
+        baseline: None,
         limit: study.limit,
         end: if best > 0.0 { best * 1.25 } else { f64::INFINITY },
     })
@@ -61,13 +64,14 @@ pub(crate) fn of_comparison(contrast: &Contrast<'_>, knee: &Knee) -> io::Result<
         ),
         unit: contrast.unit,
         lines: lines.collect(),
+        baseline: Some(contrast.baseline),
         limit: knee.limit,
         end: f64::INFINITY,
     })
 }
 
 fn draw_sheet(sheet: &Sheet<'_>) -> io::Result<Option<Figure>> {
-    let Sheet { caption, unit, lines, limit, end } = sheet;
+    let Sheet { caption, unit, lines, baseline, limit, end } = sheet;
     let all = || lines.iter().flat_map(|(_, points)| points);
     let most_x = all().map(|p| p.0).max_by(f64::total_cmp).unwrap_or(0.0).min(*end);
     let shown = || all().filter(|p| p.0 <= most_x);
@@ -84,16 +88,16 @@ fn draw_sheet(sheet: &Sheet<'_>) -> io::Result<Option<Figure>> {
         _ => Axis::amount(most),
     };
     let title = "The knee";
-    let x = Axis::amount(most_x);
+    let x = Axis::rate(most_x);
     let end = x.ticks.last().map_or(most_x, |tick| tick.0);
     let layout = Layout { height: 320.0, ..Layout::new(x, y) };
     let svg = draw(layout, title, caption, |canvas| {
         canvas.axes()?;
-        // The best on top.
-        for (place, (_, points)) in lines.iter().enumerate().rev() {
+        for place in back_to_front(lines.len(), *baseline) {
+            let (_, points) = &lines[place];
             let points: Vec<(f64, Option<f64>)> =
                 points.iter().filter(|p| p.0 <= most_x).map(|(x, y)| (*x, Some(*y))).collect();
-            let ink = ink(place);
+            let ink = ink(place, *baseline);
             let (width, dot) = if ink == Ink::Crowd { (1.25, 1.75) } else { (2.0, 2.75) };
             canvas.line(&points, ink, width)?;
             // What was measured, and what only joins it.
@@ -109,12 +113,7 @@ fn draw_sheet(sheet: &Sheet<'_>) -> io::Result<Option<Figure>> {
             None => Ok(()),
         }
     })?;
-    let coloured = lines.iter().take(usize::from(COLOURS)).enumerate();
-    let mut legend: Vec<Legend> =
-        coloured.map(|(place, (label, _))| Legend::new(*label, ink(place), "line")).collect();
-    if let Some(more) = lines.len().checked_sub(usize::from(COLOURS)).filter(|n| *n > 0) {
-        legend.push(Legend::new(format!("{more} more"), Ink::Crowd, "line"));
-    }
+    let legend = legend(lines.iter().map(|(label, _)| *label), *baseline);
     Ok(Some(Figure { title, caption: caption.clone(), svg, legend }))
 }
 

@@ -45,6 +45,7 @@ pub(crate) struct Legend {
 
 impl Legend {
     fn new(label: impl Into<String>, ink: Ink, shape: &'static str) -> Self {
+        let shape = if shape == "line" && ink.is_dashed() { "dash" } else { shape };
         Legend { label: label.into(), colour: ink.variable(), shape }
     }
 }

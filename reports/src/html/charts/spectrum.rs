@@ -4,8 +4,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Layout, draw};
-use super::compare::ink;
-use super::{COLOURS, Figure, Legend};
+use super::{COLOURS, Figure, Ink, Legend};
 use crate::record::Distribution;
 use crate::run::Run;
 use std::fmt::Write as _;
@@ -18,8 +17,8 @@ const STEPS: u32 = 8;
 pub(super) fn of_run(run: &Run) -> io::Result<Option<Figure>> {
     let measured = &run.measurement;
     let curves = [
-        ("response time, from the intended send", &measured.response),
-        ("service time, from the actual send", &measured.service),
+        ("response time, from the intended send", &measured.response, Ink::Series(0)),
+        ("service time, from the actual send", &measured.service, Ink::Series(1)),
     ];
     let caption = format!(
         "Time that this part of the requests did not exceed; {} timed requests.",
@@ -31,10 +30,9 @@ pub(super) fn of_run(run: &Run) -> io::Result<Option<Figure>> {
 
 /// Response times of several runs, one over the other.
 pub(crate) fn overlay(runs: &[(String, &Run)]) -> io::Result<Option<Figure>> {
-    let curves: Vec<(&str, &Distribution)> = runs
-        .iter()
-        .take(usize::from(COLOURS))
-        .map(|(label, run)| (label.as_str(), &run.measurement.response))
+    let curves: Vec<(&str, &Distribution, Ink)> = (0..COLOURS)
+        .zip(runs)
+        .map(|(n, (label, run))| (label.as_str(), &run.measurement.response, Ink::Series(n)))
         .collect();
     let mut caption = "Response time that this part of the requests did not exceed.".to_owned();
     if runs.len() > curves.len() {
@@ -43,38 +41,34 @@ pub(crate) fn overlay(runs: &[(String, &Run)]) -> io::Result<Option<Figure>> {
     spectrum("Latency by percentile, compared", caption, &curves, &[])
 }
 
-/// Curves of distributions, each in its own colour; beyond the last colour in grey.
+/// Curves of distributions, the last on top.
 pub(super) fn spectrum(
     title: &'static str,
     caption: String,
-    curves: &[(&str, &Distribution)],
+    curves: &[(&str, &Distribution, Ink)],
     widths: &[f64],
 ) -> io::Result<Option<Figure>> {
-    let curves: Vec<(&str, Vec<(f64, f64)>)> = curves
+    let curves: Vec<_> = curves
         .iter()
-        .map(|(label, times)| (*label, times.spectrum(STEPS)))
-        .filter(|(_, points)| points.len() >= 2)
+        .map(|(label, times, ink)| (*label, times.spectrum(STEPS), *ink))
+        .filter(|(_, points, _)| points.len() >= 2)
         .collect();
-    let all = || curves.iter().flat_map(|(_, points)| points.iter());
+    let all = || curves.iter().flat_map(|(_, points, _)| points.iter());
     let Some(last) = all().map(|p| p.0).max_by(f64::total_cmp) else { return Ok(None) };
     // The very fastest request stretches a logarithmic axis for nothing.
-    let least = curves.iter().filter_map(|(_, points)| points.get(1)).map(|p| p.1);
+    let least = curves.iter().filter_map(|(_, points, _)| points.get(1)).map(|p| p.1);
     let least = least.min_by(f64::total_cmp).unwrap_or(0.0);
     let most = all().map(|p| p.1).max_by(f64::total_cmp).unwrap_or(1.0);
     let layout = Layout::new(Axis::nines(last), Axis::times(least, most));
     let svg = draw(layout, title, &caption, |canvas| {
         canvas.axes()?;
-        for (index, (_, points)) in curves.iter().enumerate() {
+        for (index, (_, points, ink)) in curves.iter().enumerate() {
             let points: Vec<_> = points.iter().map(|(q, ms)| (*q, Some(*ms))).collect();
             let width = widths.get(index).copied().unwrap_or(2.0);
-            canvas.line(&points, ink(index), width)?;
+            canvas.line(&points, *ink, width)?;
         }
         Ok(())
     })?;
-    let legend = curves
-        .iter()
-        .enumerate()
-        .map(|(index, (label, _))| Legend::new(*label, ink(index), "line"))
-        .collect();
+    let legend = curves.iter().map(|(label, _, ink)| Legend::new(*label, *ink, "line")).collect();
     Ok(Some(Figure { title, caption, svg, legend }))
 }

@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 /// Checks that find out quickly.
-fn checked(mut setup: ProxyConfig, kind: HealthKind) -> ProxyConfig {
+pub(crate) fn checked(mut setup: ProxyConfig, kind: HealthKind) -> ProxyConfig {
     setup.health.kind = kind;
     setup.health.interval = millis(10);
     setup.health.timeout = TimeSpan::secs(10);
@@ -19,7 +19,7 @@ fn checked(mut setup: ProxyConfig, kind: HealthKind) -> ProxyConfig {
     setup
 }
 
-fn is_up(rig: &Rig, index: usize) -> bool {
+pub(crate) fn is_up(rig: &Rig, index: usize) -> bool {
     rig.proxy.state().upstream.endpoints.list()[index].is_up()
 }
 
@@ -53,7 +53,7 @@ fn a_tcp_check_takes_an_endpoint_down_and_up_again() {
 }
 
 /// An origin that answers checks with the status that `health` says, and all else with 200.
-fn checkable(health: &Arc<Count>, text: &'static str) -> Origin {
+pub(crate) fn checkable(health: &Arc<Count>, text: &'static str) -> Origin {
     let health = Arc::clone(health);
     Origin::serving(move |mut wire| {
         while wire.is_asked() {

@@ -33,5 +33,6 @@ mod start;
 mod sticky;
 mod support;
 mod tier;
+mod tiers;
 mod timeouts;
 mod upgrades;

@@ -226,6 +226,11 @@ impl Count {
         self.0.fetch_add(1, Relaxed)
     }
 
+    /// Counts from here on.
+    pub(crate) fn set(&self, count: u32) {
+        self.0.store(count, Relaxed);
+    }
+
     /// How many there are.
     pub(crate) fn get(&self) -> u32 {
         self.0.load(Relaxed)

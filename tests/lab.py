@@ -34,6 +34,20 @@ def missing(programs):
     return [(program, package) for program, package in programs.items() if not shutil.which(program)]
 
 
+def begin(parser, needed):
+    """The options, once the programs are there: built, or with `--debug` as they are; `needed` are others' programs and their packages."""
+    parser.add_argument("--debug", action="store_true", help="use the programs in target/debug as they are")
+    options = parser.parse_args()
+    for program, package in missing(needed):
+        raise SystemExit(f"{program} is not installed: apt-get install {package}")
+    if options.debug:
+        global PROGRAMS
+        PROGRAMS = ROOT / "target" / "debug"
+    else:
+        build()
+    return options
+
+
 def steady_port():
     """A free port that no outgoing connection can take meanwhile: who dies on it can come back to it."""
     first_ephemeral = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
@@ -130,6 +144,11 @@ class Lab:
             text = (self.folder / "log").read_text(errors="replace")
             sys.stderr.write(text[-4000:])
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def redis(self, port):
+        """A Redis that keeps nothing on disk."""
+        command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", self.folder]
+        return self._keep(Process(command, "Ready to accept connections", "stdout", self.log))
 
     def _keep(self, process):
         self.running.append(process)

@@ -113,7 +113,7 @@ impl Courses {
 
     /// Puts rows and courses into a measurement; `end` is how it stood at the end.
     pub fn insert_into(&self, measurement: &mut Measurement, scenario: &Scenario, end: &Sent) {
-        let names: Vec<String> = Member::all(scenario).map(|member| member.name()).collect();
+        let names: Vec<String> = Member::all(scenario).map(Member::name).collect();
         let counts = end.since(&self.at_warmup);
         // Where nothing more happens before the next point, that is not read.
         let next = self.steps.last().map(|(at, _)| *at + self.step);
@@ -121,7 +121,7 @@ impl Courses {
         let steps = || self.steps.iter().chain(&rest);
         for (place, name) in names.iter().enumerate().take(counts.len()) {
             let course = |of: &dyn Fn(&Step) -> Option<f64>| -> Vec<(u64, f64)> {
-                let middle = |at: Duration| (at - self.step / 2).as_nanos() as u64;
+                let middle = |at: Duration| at.saturating_sub(self.step / 2).as_nanos() as u64;
                 let point = |(at, steps): &(Duration, Vec<Step>)| {
                     Some((middle(*at), of(steps.get(place)?)?))
                 };

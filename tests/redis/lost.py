@@ -12,7 +12,6 @@ import argparse
 import http.client
 import pathlib
 import random
-import shutil
 import signal
 import sys
 import threading
@@ -25,11 +24,6 @@ DEADLINE_MS = 20
 # 2,000 answers of 4 KiB, of which memory holds some 200.
 KEYS, BODY, MEMORY = 2000, "4KiB", "1MiB"
 USERS, RATE = 8, 200
-
-
-def redis(place, port):
-    command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", place.folder]
-    return place._keep(lab.Process(command, "Ready to accept connections", "stdout", place.log))
 
 
 def user(number, port, begun, seconds, times, failures):
@@ -68,18 +62,11 @@ def phase(proxy, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="how long a phase lasts")
-    parser.add_argument("--debug", action="store_true", help="use the programs in target/debug as they are")
-    options = parser.parse_args()
-    if not shutil.which("redis-server"):
-        raise SystemExit("redis-server is not installed: apt-get install redis-server")
-    if options.debug:
-        lab.PROGRAMS = lab.ROOT / "target" / "debug"
-    else:
-        lab.build()
+    options = lab.begin(parser, {"redis-server": "redis-server"})
     results = lab.Results()
     with lab.Lab() as place:
         port = lab.steady_port()
-        server = redis(place, port)
+        server = place.redis(port)
         backend = place.backend("--service", "constant:2ms", "--size", BODY, "--cache-control", "max-age=3600")
         cache = [f"cache.size={MEMORY}", "cache.object=64KiB", f'cache.redis.address="127.0.0.1:{port}"']
         proxy = place.proxy([backend.port], "cache.enabled=true", *cache)
@@ -90,7 +77,7 @@ def main():
 
         def restart():
             nonlocal server
-            server = redis(place, port)
+            server = place.redis(port)
 
         send = lambda number: server.process.send_signal(number)
         phases = [

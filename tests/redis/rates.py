@@ -12,7 +12,6 @@ goes by its own count meanwhile, no request fails, and none waits for longer tha
 import argparse
 import json
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,8 +31,7 @@ LIMIT = f'limit.rate=[{{ name = "second", by = "header:x-user", requests = {RATE
 def redis(place):
     """A Redis on a free port; the port, and the process as the lab keeps it."""
     port = lab.steady_port()
-    command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", place.folder]
-    return port, place._keep(lab.Process(command, "Ready to accept connections", "stdout", place.log))
+    return port, place.redis(port)
 
 
 def load(place, proxy, seconds):
@@ -76,14 +74,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--stop", type=float, default=5.0, help="for how many seconds the Redis is stopped in the second run")
-    parser.add_argument("--debug", action="store_true", help="use the programs in target/debug as they are")
-    options = parser.parse_args()
-    if not shutil.which("redis-server"):
-        raise SystemExit("redis-server is not installed: apt-get install redis-server")
-    if options.debug:
-        lab.PROGRAMS = lab.ROOT / "target" / "debug"
-    else:
-        lab.build()
+    options = lab.begin(parser, {"redis-server": "redis-server"})
     results = lab.Results()
     with lab.Lab() as place:
         count, took, said, stats = measure(place, options.seconds, PATIENT)

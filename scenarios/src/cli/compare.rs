@@ -5,8 +5,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use net::Clock;
-use policy::Instant;
 use reports::{Suite, compare::text};
 
 use super::{
@@ -110,12 +108,7 @@ fn design<'a>(args: &CompareArgs, loaded: &'a Loaded) -> Result<Design<'a>, Refu
 
 fn carry_out(args: &CompareArgs, design: &Design<'_>) -> Result<Exit, Refusal> {
     let cannot = |why: String| Refusal(Exit::CouldNotRun, why);
-    // A report that cannot be written is better known before the runs than after them.
-    std::fs::create_dir_all(&args.out)
-        .map_err(|error| cannot(format!("cannot write to {}: {error}", args.out.display())))?;
-    let interrupt = start::listen().map_err(cannot)?;
-    let clock = Clock::real();
-    let started = clock.wall();
+    let begun = start::begin(&args.out).map_err(cannot)?;
     let conduct = args.subject.conduct();
     let ladder = args.knee.wants(design.world).then(|| Ladder::of(design, conduct.jobs));
     let mut planned = design.plan();
@@ -124,13 +117,13 @@ fn carry_out(args: &CompareArgs, design: &Design<'_>) -> Result<Exit, Refusal> {
     let progress = run::Progress::of_comparison(planned.len());
     progress.announce(&planned);
     let Carried { mut runs, completion, virtual_elapsed } =
-        run::carry_out(&planned, conduct, &interrupt, &progress);
+        run::carry_out(&planned, conduct, &begun.interrupt, &progress);
     progress.finish();
     if completion == Completion::Interrupted {
         let why = "interrupted: half a comparison says nothing, and no report was written";
         return Err(Refusal(Exit::Interrupted, why.to_owned()));
     }
-    let manifest = run::manifest(started, clock.now() - Instant::START, virtual_elapsed);
+    let manifest = begun.manifest(virtual_elapsed);
     let others = runs.split_off(own.min(runs.len()));
     let knee = ladder.map(|ladder| ladder.knee(design, &runs, &others));
     let suite = Suite { runs, manifest };

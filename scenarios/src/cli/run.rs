@@ -7,8 +7,6 @@ use std::{
 };
 
 use clap::Args;
-use net::Clock;
-use policy::Instant;
 use reports::{Suite, World, terminal};
 
 use super::{
@@ -196,13 +194,8 @@ pub fn execute(args: &RunArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    // A report that cannot be written is better known before the runs than after them.
-    if let Err(error) = std::fs::create_dir_all(&args.out) {
-        fail(&format!("cannot write to {}: {error}", args.out.display()));
-        return Exit::CouldNotRun;
-    }
-    let interrupt = match start::listen() {
-        Ok(interrupt) => interrupt,
+    let begun = match start::begin(&args.out) {
+        Ok(begun) => begun,
         Err(why) => {
             fail(&why);
             return Exit::CouldNotRun;
@@ -211,16 +204,14 @@ pub fn execute(args: &RunArgs) -> Exit {
     if args.verbose {
         verbose::start(style);
     }
-    let clock = Clock::real();
-    let started = clock.wall();
     let progress = run::Progress::new(planned.len());
     progress.announce(&planned);
     let patience = if args.fail_fast { Patience::FirstFailure } else { Patience::All };
     let conduct = Conduct { patience, again: args.again, jobs: args.jobs(), network: args.network };
     let Carried { runs, completion, virtual_elapsed } =
-        run::carry_out(&planned, conduct, &interrupt, &progress);
+        run::carry_out(&planned, conduct, &begun.interrupt, &progress);
     progress.finish();
-    let manifest = run::manifest(started, clock.now() - Instant::START, virtual_elapsed);
+    let manifest = begun.manifest(virtual_elapsed);
     let suite = Suite { runs, manifest };
     print(&terminal::summary(&suite, Style::of_stdout().colour()));
     if let Err(error) = run::write(&args.out, &suite) {

@@ -6,8 +6,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use net::Clock;
-use policy::Instant;
 use reports::{
     World,
     search::{Try, text},
@@ -21,7 +19,7 @@ use super::{
 use crate::{
     compare::{self, MAX_RUNS},
     language::Loaded,
-    run::{self, Completion},
+    run::Completion,
     search::{LONGER, Question, Searched},
 };
 
@@ -146,12 +144,7 @@ fn question<'a>(args: &SearchArgs, loaded: &'a Loaded) -> Result<Question<'a>, S
 
 fn carry_out(args: &SearchArgs, question: &Question<'_>) -> Result<Exit, Refusal> {
     let cannot = |why: String| Refusal(Exit::CouldNotRun, why);
-    // A report that cannot be written is better known before the runs than after them.
-    std::fs::create_dir_all(&args.out)
-        .map_err(|error| cannot(format!("cannot write to {}: {error}", args.out.display())))?;
-    let interrupt = start::listen().map_err(cannot)?;
-    let clock = Clock::real();
-    let started = clock.wall();
+    let begun = start::begin(&args.out).map_err(cannot)?;
     let conduct = args.subject.conduct();
     let is_live = question.world == World::Live;
     let mut say = |label: &str, tried: &Try| {
@@ -161,13 +154,13 @@ fn carry_out(args: &SearchArgs, question: &Question<'_>) -> Result<Exit, Refusal
         }
     };
     let Searched { capacities, confirmed, completion, virtual_elapsed } = question
-        .search(conduct, &interrupt, &mut say)
+        .search(conduct, &begun.interrupt, &mut say)
         .map_err(|why| Refusal(Exit::Usage, format!("the load cannot be scaled: {why}")))?;
     if completion == Completion::Interrupted {
         let why = "interrupted: half a search says nothing, and no report was written";
         return Err(Refusal(Exit::Interrupted, why.to_owned()));
     }
-    let manifest = run::manifest(started, clock.now() - Instant::START, virtual_elapsed);
+    let manifest = begun.manifest(virtual_elapsed);
     let study = question.study(capacities);
     print(&text::summary(&study));
     reports::search::write(&args.out, &study, &confirmed, manifest)

@@ -2,16 +2,50 @@
 
 use std::{
     num::{NonZeroU16, NonZeroUsize},
+    path::Path,
     thread,
+    time::{Duration, SystemTime},
 };
 
+use net::Clock;
+use policy::Instant;
+use reports::Manifest;
+
 use super::descriptors;
-use crate::interrupt::Interrupt;
+use crate::{interrupt::Interrupt, run};
 
 /// So many runs at a time: as many as were asked for, or one for each processor.
 pub(super) fn jobs(asked: Option<NonZeroU16>) -> NonZeroUsize {
     let asked = asked.map(NonZeroUsize::from);
     asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// A command that has begun to carry out runs.
+pub(super) struct Begun {
+    /// Whether a person has enough of it.
+    pub(super) interrupt: Interrupt,
+    clock: Clock,
+    started: SystemTime,
+}
+
+/// Begins, with the directory of the report: one that cannot be written is better known before the runs than after them.
+///
+/// # Errors
+/// What stands in the way.
+pub(super) fn begin(out: &Path) -> Result<Begun, String> {
+    std::fs::create_dir_all(out)
+        .map_err(|error| format!("cannot write to {}: {error}", out.display()))?;
+    let interrupt = listen()?;
+    let clock = Clock::real();
+    let started = clock.wall();
+    Ok(Begun { interrupt, clock, started })
+}
+
+impl Begun {
+    /// Who did it and how long it took, of which so long in virtual time.
+    pub(super) fn manifest(&self, virtual_elapsed: Duration) -> Manifest {
+        run::manifest(self.started, self.clock.now() - Instant::START, virtual_elapsed)
+    }
 }
 
 /// From now on signals are for us, and there are as many open files to be had as the system's owner allows. Once a process.

@@ -245,6 +245,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_search_in_which_nothing_could_be_run_says_why() {
+        let mut study = study();
+        let mut broken = study.capacities.pop().expect("one that holds at no load");
+        let what = "the address is taken".to_owned();
+        broken.tries[0].broke = Some(Broke { cause: Cause::Error, what, value: String::new() });
+        study.capacities = vec![broken];
+        assert_eq!(
+            text::sentence(&study),
+            "No variant holds at any load that was tried: at 0.6/s (× 0.001), the address is taken."
+        );
+    }
+
+    #[test]
     fn the_figures() {
         let csv = csv::search(&study()).expect("in memory");
         insta::assert_snapshot!(String::from_utf8(csv).expect("text"));

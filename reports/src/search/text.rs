@@ -1,6 +1,6 @@
 //! A search on a terminal: a table, the highest capacity first, and a sentence.
 
-use super::{Capacity, Cause, Found, Study, Try};
+use super::{Broke, Capacity, Cause, Found, Study, Try};
 use crate::{aligned, format};
 use std::fmt::Write as _;
 
@@ -95,12 +95,13 @@ pub fn sentence(study: &Study) -> String {
     let Some(best) = study.capacities.first() else { return "Nothing was searched.".to_owned() };
     let Some(tried) = best.best() else {
         let lowest = best.above().map_or(String::new(), |tried| {
-            format!(
-                ": not even at {} ({}) does it hold {}",
-                rate(tried),
-                times(tried.factor),
-                broke(tried)
-            )
+            let load = format!("{} ({})", rate(tried), times(tried.factor));
+            match &tried.broke {
+                Some(Broke { cause: Cause::Error | Cause::Generator, what, .. }) => {
+                    format!(": at {load}, {what}")
+                }
+                _ => format!(": not even at {load} does it hold {}", broke(tried)),
+            }
         });
         return format!("No variant holds at any load that was tried{lowest}.");
     };

@@ -129,16 +129,14 @@ impl Draws {
         if all || view.ready.is_empty() {
             return &[];
         }
-        let mut len = 0;
-        for _ in 0..self.choices + SPARE_DRAWS {
+        let (mut len, mut left) = (0, self.choices + SPARE_DRAWS);
+        while len < self.choices && left > 0 {
+            left -= 1;
             let index = self.sampler.draw(view, rng);
             let again = !self.replacement && self.drawn[..len].contains(&index);
             if !again && view.may_take(index) {
                 self.drawn[len] = index;
                 len += 1;
-                if len == self.choices {
-                    break;
-                }
             }
         }
         &self.drawn[..len]

@@ -113,8 +113,7 @@ impl RequestDraws {
     }
 
     /// The request with this number of an open loop, which is due at this time.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "measured: a request is drawn where it is to stand")]
+    #[inline]
     pub(super) fn draw(&self, number: u64, Arrival { at, traced }: Arrival) -> Planned {
         let client = match self.clients {
             Some(clients) if clients > 1 => {
@@ -145,8 +144,7 @@ impl RequestDraws {
         whole(drawn * part)
     }
 
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "measured: a request is drawn where it is to stand")]
+    #[inline]
     fn draw_number(&self, at: Instant, (number, walked): (u64, u64), client: u32) -> Planned {
         let template = if self.shares.is_empty() {
             0

@@ -41,7 +41,7 @@ pub fn latency(suite: &Suite) -> io::Result<Vec<u8>> {
             let from = Duration::from_nanos(interval.slot.from);
             let length = Duration::from_nanos(interval.slot.to.saturating_sub(interval.slot.from));
             writer
-                .write_histogram(&interval.buckets, from, length, Tag::new(&tag))
+                .write_histogram(&interval.buckets.to_hdr(), from, length, Tag::new(&tag))
                 .map_err(|error| io::Error::other(format!("latency.hlog: {error:?}")))?;
         }
     }

@@ -176,10 +176,8 @@ impl Variant<'_> {
             match all.binary_search_by_key(&interval.slot.from, |one| one.slot.from) {
                 Ok(place) => {
                     let one = &mut all[place];
-                    // The buckets are the same everywhere, and grow by themselves.
-                    if one.buckets.add(&interval.buckets).is_ok() {
-                        one.greatest = one.greatest.max(interval.greatest);
-                    }
+                    one.buckets.add(&interval.buckets);
+                    one.greatest = one.greatest.max(interval.greatest);
                 }
                 Err(place) => all.insert(place, interval.clone()),
             }

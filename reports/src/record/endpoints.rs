@@ -62,7 +62,7 @@ impl Endpoints {
     pub(crate) fn record(
         &mut self,
         sample: &Sample,
-        stay: Option<&Stay>,
+        stay: Option<Stay>,
         finished_slot: Option<usize>,
         is_measured: bool,
     ) {

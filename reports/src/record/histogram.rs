@@ -1,21 +1,14 @@
 //! A distribution of times.
 //!
-//! An HdrHistogram (Gil Tene) in nanoseconds: buckets that grow with the value, so that any time from
-//! 128 ns up is known to three significant digits at a fixed price per record (no sorting, no
-//! samples kept) and two of them add up to exactly the histogram of both. Beside it stand the exact
-//! count, least, greatest, sum and sum of squares, in integers, so that merging in any order gives
+//! The buckets are an HdrHistogram's ([`Buckets`]): any time from 128 ns up is known to three significant digits at a fixed price
+//! per record (no sorting, no samples kept) and two of them add up to exactly the histogram of both. Beside it stand the exact
+//! least, greatest, sum and sum of squares, in integers, so that merging in any order gives
 //! the same mean to the last bit.
 
+use super::buckets::{Bucket, Buckets};
 use crate::results;
-use hdrhistogram::Histogram as Hdr;
 use serde::{Deserialize, Serialize};
 
-/// Everything below this many nanoseconds shares its first buckets.
-const LOWEST: u64 = 128;
-/// Where the buckets end at first; they grow when a longer time comes.
-const FIRST_HIGHEST: u64 = 16_000_000;
-/// Significant digits.
-const DIGITS: u8 = 3;
 /// Nanoseconds in a millisecond.
 const MS: f64 = 1e6;
 
@@ -31,7 +24,7 @@ pub fn samples_needed(quantile: f64) -> u64 {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Distribution {
     #[serde(with = "results::buckets")]
-    buckets: Hdr<u64>,
+    buckets: Buckets<u64>,
     least: u64,
     greatest: u64,
     #[serde(with = "results::wide")]
@@ -49,18 +42,18 @@ impl Default for Distribution {
 impl Distribution {
     /// An empty one.
     pub fn new() -> Self {
-        let mut buckets = Hdr::new_with_bounds(LOWEST, FIRST_HIGHEST, DIGITS)
-            .expect("the bounds are constants that fit");
-        buckets.auto(true);
-        Self { buckets, least: u64::MAX, greatest: 0, sum: 0, squares: 0 }
+        Self { buckets: Buckets::default(), least: u64::MAX, greatest: 0, sum: 0, squares: 0 }
     }
 
     /// Counts one time, in nanoseconds.
-    #[inline]
     pub fn record(&mut self, nanos: u64) {
-        if self.buckets.record(nanos).is_err() {
-            self.buckets.saturating_record(nanos);
-        }
+        self.record_in(Bucket::of(nanos), nanos);
+    }
+
+    /// The same where its bucket is known.
+    #[inline]
+    pub(crate) fn record_in(&mut self, bucket: Bucket, nanos: u64) {
+        self.buckets.record(bucket);
         self.least = self.least.min(nanos);
         self.greatest = self.greatest.max(nanos);
         self.sum += u128::from(nanos);
@@ -69,7 +62,7 @@ impl Distribution {
 
     /// Adds all of another.
     pub fn merge(&mut self, other: &Distribution) {
-        self.buckets.add(&other.buckets).expect("a histogram that grows takes any other");
+        self.buckets.add(&other.buckets);
         self.least = self.least.min(other.least);
         self.greatest = self.greatest.max(other.greatest);
         // Sums from a file may be anything.
@@ -139,18 +132,10 @@ impl Distribution {
         points
     }
 
-    /// The buckets, in nanoseconds, for whoever writes or merges them.
-    pub fn buckets(&self) -> &Hdr<u64> {
+    /// The buckets.
+    pub fn buckets(&self) -> &Buckets<u64> {
         &self.buckets
     }
-}
-
-/// A smaller histogram with the same buckets, for one interval of the time series.
-pub(crate) fn for_interval() -> Hdr<u32> {
-    let mut buckets = Hdr::new_with_bounds(LOWEST, FIRST_HIGHEST, DIGITS)
-        .expect("the bounds are constants that fit");
-    buckets.auto(true);
-    buckets
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! All three worlds and the load generator feed the same recorder, so that a metric means the same
 //! wherever it was measured. It is written to be called millions of times a second: once warm, a
-//! record allocates nothing; it is some counts, two histogram increments for the load, one for the
-//! interval, and two for each phase that the request falls in. Totals are not counted: they are the
+//! record allocates nothing; it is some counts, a histogram increment or two for the load, one for the
+//! interval, and one or two for each phase that the request falls in. Totals are not counted: they are the
 //! sum of the loads.
 //!
 //! What is counted when:
@@ -11,6 +11,7 @@
 //!   the warm-up are in no metric at all; only the time series show them.
 //! - Requests that end after the run are in the metrics, but in no interval of the series.
 
+mod buckets;
 mod endpoints;
 mod histogram;
 mod occupancy;
@@ -20,6 +21,8 @@ mod series;
 mod slots;
 mod tally;
 
+pub(crate) use buckets::empty_hdr;
+pub use buckets::{Bucket, Buckets};
 pub use endpoints::{EndpointRow, MAX_ENDPOINT_SERIES};
 pub use histogram::{Distribution, SAMPLES_BEYOND, samples_needed};
 pub use proxies::{ProxyRow, Spread};
@@ -32,9 +35,10 @@ use crate::metrics::{Metrics, Unit};
 use crate::run::Phase;
 use endpoints::Endpoints;
 use occupancy::Stay;
+use sample::Timed;
 use serde::{Deserialize, Serialize};
 use series::Series;
-use slots::{Place, Slots};
+use slots::{Place, Slots, Span};
 use std::time::Duration;
 use tally::Tally;
 
@@ -120,6 +124,8 @@ pub struct Recorder {
     late_after: u64,
     phase_bounds: Vec<(u64, u64)>,
     slots: Slots,
+    /// Where the latest was sent, and where it ended.
+    near: (Span, Span),
     loads: Vec<Tally>,
     phases: Vec<Tally>,
     endpoints: Endpoints,
@@ -143,6 +149,7 @@ impl Recorder {
             late_after: nanos(config.late_after),
             phase_bounds: config.phases.iter().map(|p| (nanos(p.from), nanos(p.to))).collect(),
             slots: Slots::new(nanos(config.interval), warmup, config.duration.map(nanos)),
+            near: Default::default(),
             loads: config.loads.iter().map(|_| Tally::new(endpoints)).collect(),
             phases: config.phases.iter().map(|_| Tally::new(endpoints)).collect(),
             endpoints: Endpoints::new(endpoints),
@@ -155,26 +162,32 @@ impl Recorder {
     #[inline]
     pub fn record(&mut self, sample: &Sample) {
         let is_measured = sample.intended >= self.warmup;
+        let timed = Timed::of(sample);
+        let timed = timed.as_ref();
         if is_measured {
             let load = sample.load.min(self.loads.len() - 1);
-            self.loads[load].record(sample, self.late_after);
+            self.loads[load].record(sample, timed, self.late_after);
             for ((from, to), phase) in self.phase_bounds.iter().zip(&mut self.phases) {
                 if (*from..*to).contains(&sample.intended) {
-                    phase.record(sample, self.late_after);
+                    phase.record(sample, timed, self.late_after);
                 }
             }
         }
         self.make_room(sample.finished);
-        let slots = &self.slots;
-        let place = |t: u64| slots.is_within(t).then(|| slots.place(t));
-        let (sent, finished) = (place(sample.sent), place(sample.finished));
-        let intended = if sample.intended == sample.sent { sent } else { place(sample.intended) };
-        let stay = sent.map(|sent| Stay::new(sent, finished));
+        let (near_sent, near_end) = &mut self.near;
+        let sent = self.slots.place(sample.sent, near_sent);
+        let finished = self.slots.place(sample.finished, near_end);
+        let intended = if sample.intended == sample.sent {
+            sent
+        } else {
+            self.slots.place(sample.intended, near_sent)
+        };
+        let stay = sent.map(|first| Stay { first, last: finished });
         let index = |place: Option<Place>| place.map(|place| place.index);
         let (intended, sent, finished) = (index(intended), index(sent), index(finished));
-        self.series.record(sample, intended, sent.zip(stay.as_ref()), finished);
+        self.series.record(sample, timed, intended, sent.zip(stay), finished);
         if sample.outcome != Outcome::Dropped {
-            self.endpoints.record(sample, stay.as_ref(), finished, is_measured);
+            self.endpoints.record(sample, stay, finished, is_measured);
         }
     }
 
@@ -207,6 +220,7 @@ impl Recorder {
         self.series.double(&self.slots);
         self.endpoints.double(&self.slots);
         self.slots.double();
+        self.near = Default::default();
     }
 
     /// Adds what another recorder of the same configuration saw.

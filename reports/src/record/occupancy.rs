@@ -19,21 +19,11 @@ struct Change {
     level: i64,
 }
 
-/// From when to when a request was in flight, as several step functions are told: the intervals in which it began and ended, with
-/// what was left of them. `last` is `None` when it ended after the run.
+/// From when to when a request was in flight, as several step functions are told; `last` is `None` when it ended after the run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stay {
-    first: (usize, i64),
-    last: Option<(usize, i64)>,
-}
-
-impl Stay {
-    /// From `first` to `last`, if that is within the run.
-    #[inline]
-    pub(crate) fn new(first: Place, last: Option<Place>) -> Self {
-        let rest = |place: Place| (place.index, place.left as i64);
-        Self { first: rest(first), last: last.map(rest) }
-    }
+    pub(crate) first: Place,
+    pub(crate) last: Option<Place>,
 }
 
 /// A step function over the intervals of [`Slots`].
@@ -46,34 +36,40 @@ impl Occupancy {
     #[inline]
     fn at(&mut self, index: usize) -> &mut Change {
         if index >= self.changes.len() {
-            self.changes.resize_with(index + 1, Change::default);
+            self.grow(index);
         }
         &mut self.changes[index]
     }
 
-    fn step(&mut self, (index, rest): (usize, i64), by: i64) {
-        // The later one first, so that the list grows once.
-        self.at(index + 1).level += by;
-        let change = &mut self.changes[index];
-        change.area = change.area.wrapping_add(rest.wrapping_mul(by));
+    #[cold]
+    fn grow(&mut self, index: usize) {
+        self.changes.resize_with(index + 1, Change::default);
     }
 
     /// One request.
     #[inline]
-    pub(crate) fn add(&mut self, stay: &Stay) {
-        match stay.last {
+    pub(crate) fn add(&mut self, Stay { first, last }: Stay) {
+        match last {
             // Within one interval the levels around it stay as they are.
-            Some((last, rest)) if last == stay.first.0 => {
-                let change = self.at(last);
-                change.area = change.area.wrapping_add(stay.first.1.wrapping_sub(rest));
+            Some(last) if last.index == first.index => {
+                let change = self.at(last.index);
+                change.area = change.area.wrapping_add(first.left.wrapping_sub(last.left) as i64);
             }
             last => {
-                self.step(stay.first, 1);
+                self.step(first, 1);
                 if let Some(last) = last {
                     self.step(last, -1);
                 }
             }
         }
+    }
+
+    #[inline(never)]
+    fn step(&mut self, Place { index, left }: Place, by: i64) {
+        // The later one first, so that the list grows once.
+        self.at(index + 1).level += by;
+        let change = &mut self.changes[index];
+        change.area = change.area.wrapping_add((left as i64).wrapping_mul(by));
     }
 
     /// The mean level over each of the first `len` intervals.
@@ -133,6 +129,7 @@ impl Occupancy {
 
 #[cfg(test)]
 mod tests {
+    use super::super::slots::Span;
     use super::*;
 
     fn brute(slots: &Slots, len: usize, requests: &[(u64, u64)]) -> Vec<f64> {
@@ -152,8 +149,8 @@ mod tests {
         let mut slots = Slots::new(5, 12, None);
         let mut occupancy = Occupancy::default();
         for (a, b) in requests {
-            let stay = Stay::new(slots.place(a), Some(slots.place(b)));
-            occupancy.add(&stay);
+            let place = |t| slots.place(t, &mut Span::default()).expect("there is no end");
+            occupancy.add(Stay { first: place(a), last: Some(place(b)) });
         }
         let len = slots.index(59) + 1;
         assert_eq!(occupancy.means(&slots, len), brute(&slots, len, &requests));

@@ -1,5 +1,7 @@
 //! One request, as whoever sent it saw it end.
 
+use super::buckets::Bucket;
+
 /// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailClass {
@@ -122,5 +124,40 @@ impl Sample {
     /// Service time: from when it was sent.
     pub fn service_time(&self) -> u64 {
         self.finished.saturating_sub(self.sent)
+    }
+}
+
+/// A time and its bucket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Time {
+    pub(crate) nanos: u64,
+    pub(crate) bucket: Bucket,
+}
+
+impl Time {
+    #[inline]
+    fn of(nanos: u64) -> Self {
+        Self { nanos, bucket: Bucket::of(nanos) }
+    }
+}
+
+/// The times of a request that has any, each with its bucket: they are wanted in several histograms.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timed {
+    pub(crate) response: Time,
+    /// `None` for one that was sent when it was due: then it is the response time.
+    pub(crate) service: Option<Time>,
+}
+
+impl Timed {
+    /// `None` where nobody waited for an answer until it came or patience ended.
+    #[inline]
+    pub(crate) fn of(sample: &Sample) -> Option<Self> {
+        if !matches!(sample.outcome, Outcome::Ok | Outcome::TimedOut) {
+            return None;
+        }
+        let late = sample.sent != sample.intended;
+        let service = late.then(|| Time::of(sample.service_time()));
+        Some(Self { response: Time::of(sample.response_time()), service })
     }
 }

@@ -6,12 +6,12 @@
 //! had to bear. Unlike the metrics, the series show the warm-up too (a reader must see whether it was
 //! long enough); [`Slot::is_warmup`] says which intervals those are.
 
-use super::histogram::{for_interval, samples_needed};
+use super::buckets::Buckets;
+use super::histogram::samples_needed;
 use super::occupancy::{Occupancy, Stay};
-use super::sample::{FailClass, Outcome, Sample};
+use super::sample::{FailClass, Outcome, Sample, Timed};
 use super::slots::{MAX_SLOTS, Slots};
 use crate::results;
-use hdrhistogram::Histogram as Hdr;
 use serde::{Deserialize, Serialize};
 
 /// One interval, in nanoseconds since the start of the run.
@@ -99,9 +99,9 @@ impl TimeSeries {
 pub struct Interval {
     /// When.
     pub slot: Slot,
-    /// Nanoseconds; the same buckets as [`super::Distribution`].
-    #[serde(with = "results::intervals")]
-    pub buckets: Hdr<u32>,
+    /// Of how many there were.
+    #[serde(with = "results::buckets")]
+    pub buckets: Buckets<u32>,
     /// The longest, in nanoseconds; exact.
     pub greatest: u64,
 }
@@ -118,7 +118,7 @@ struct Counts {
     /// Responses by the first digit of their status; the first entry is never used.
     statuses: [u64; 6],
     greatest: u64,
-    times: Option<Box<Hdr<u32>>>,
+    times: Buckets<u32>,
 }
 
 impl Counts {
@@ -136,13 +136,7 @@ impl Counts {
             *a += b;
         }
         self.greatest = self.greatest.max(other.greatest);
-        match (&mut self.times, &other.times) {
-            (Some(mine), Some(theirs)) => {
-                mine.add(theirs.as_ref()).expect("a histogram that grows takes any other");
-            }
-            (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
-            (_, None) => {}
-        }
+        self.times.add(&other.times);
     }
 }
 
@@ -171,21 +165,17 @@ impl Series {
     pub(crate) fn record(
         &mut self,
         sample: &Sample,
+        timed: Option<&Timed>,
         intended: Option<usize>,
-        sent: Option<(usize, &Stay)>,
+        sent: Option<(usize, Stay)>,
         finished: Option<usize>,
     ) {
-        let is_timed = matches!(sample.outcome, Outcome::Ok | Outcome::TimedOut);
         if let Some(slot) = intended {
             let counts = self.at(slot);
             counts.offered += 1;
-            if is_timed {
-                let time = sample.response_time();
-                counts.greatest = counts.greatest.max(time);
-                let times = counts.times.get_or_insert_with(|| Box::new(for_interval()));
-                if times.record(time).is_err() {
-                    times.saturating_record(time);
-                }
+            if let Some(Timed { response, .. }) = timed {
+                counts.greatest = counts.greatest.max(response.nanos);
+                counts.times.record(response.bucket);
             }
             if sample.outcome == Outcome::Dropped {
                 counts.dropped += 1;
@@ -277,14 +267,13 @@ impl Series {
             [("latency_p50_ms", 0.5), ("latency_p90_ms", 0.9), ("latency_p99_ms", 0.99)]
         {
             put(metric, "", &|i| {
-                let times = counts[i].times.as_ref()?;
+                let Counts { times, greatest, .. } = &counts[i];
                 let enough = times.len() >= samples_needed(quantile);
-                let value = times.value_at_quantile(quantile).min(counts[i].greatest);
-                enough.then(|| value as f64 / 1e6)
+                enough.then(|| times.value_at_quantile(quantile).min(*greatest) as f64 / 1e6)
             });
         }
         put("latency_max_ms", "", &|i| {
-            counts[i].times.as_ref().map(|_| counts[i].greatest as f64 / 1e6)
+            (!counts[i].times.is_empty()).then(|| counts[i].greatest as f64 / 1e6)
         });
         let in_flight = self.in_flight.means(slots, len);
         put("in_flight", "", &|i| Some(in_flight[i]));
@@ -302,8 +291,9 @@ impl Series {
             }
         }
         let interval = |(counts, slot): (Counts, &Slot)| {
-            let buckets = *counts.times.filter(|_| !slot.is_warmup)?;
-            Some(Interval { slot: *slot, buckets, greatest: counts.greatest })
+            let Counts { times: buckets, greatest, .. } = counts;
+            let shows = !slot.is_warmup && !buckets.is_empty();
+            shows.then_some(Interval { slot: *slot, buckets, greatest })
         };
         let intervals = self.counts.into_iter().zip(&series.slots).filter_map(interval).collect();
         (series, intervals)

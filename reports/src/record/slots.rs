@@ -12,13 +12,19 @@ pub const MAX_SLOTS: usize = 600;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slots {
     interval: u64,
-    /// 2^64 / interval, rounded down.
-    reciprocal: u64,
     warmup: u64,
     /// How many intervals the warm-up has.
     warm: usize,
     /// End of the run, where it is known.
     end: Option<u64>,
+}
+
+/// An interval that was looked up, from the instant with which it begins to the first after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    index: usize,
+    from: u64,
+    to: u64,
 }
 
 /// Where an instant lies.
@@ -33,9 +39,7 @@ pub(crate) struct Place {
 impl Slots {
     pub(crate) fn new(interval: u64, warmup: u64, end: Option<u64>) -> Self {
         let warmup = end.map_or(warmup, |end| warmup.min(end));
-        // Of one nanosecond there is no reciprocal below 2^64; nobody asks for less than two.
-        let interval = interval.max(2);
-        let mut slots = Self { interval, reciprocal: reciprocal(interval), warmup, warm: 0, end };
+        let mut slots = Self { interval: interval.max(1), warmup, warm: 0, end };
         slots.warm = warmup.div_ceil(slots.interval) as usize;
         while slots.warm > MAX_SLOTS || slots.known_len().is_some_and(|len| len > MAX_SLOTS) {
             slots.double();
@@ -65,28 +69,27 @@ impl Slots {
 
     /// The interval that an instant lies in. It may be beyond [`MAX_SLOTS`] where the end is not known.
     pub(crate) fn index(&self, t: u64) -> usize {
-        self.place(t).index
+        let (first, from) = if t < self.warmup { (0, 0) } else { (self.warm, self.warmup) };
+        first + ((t - from) / self.interval) as usize
     }
 
-    /// Where an instant lies. Two of these are on the path of every request.
+    /// Where an instant lies; nothing when that is after the end. `near` is where somebody has looked before, who forgets it when the
+    /// intervals change. Nearly always it is the same interval: two of these are on the path of every request, and a division is long.
     #[inline]
-    pub(crate) fn place(&self, t: u64) -> Place {
-        let (first, from, to) = if t < self.warmup {
-            (0, 0, self.warmup)
-        } else {
-            (self.warm, self.warmup, self.end.unwrap_or(u64::MAX))
-        };
-        // A division by multiplication: the reciprocal is rounded down, so the quotient is right or too small by one.
-        let since = t - from;
-        let quotient = ((u128::from(since) * u128::from(self.reciprocal)) >> 64) as u64;
-        let past = since - quotient * self.interval;
-        let (quotient, past) = if past < self.interval {
-            (quotient, past)
-        } else {
-            (quotient + 1, past - self.interval)
-        };
-        let left = (self.interval - past).min(to.saturating_sub(t));
-        Place { index: first + quotient as usize, left }
+    pub(crate) fn place(&self, t: u64, near: &mut Span) -> Option<Place> {
+        if t < near.from || t >= near.to {
+            if !self.is_within(t) {
+                return None;
+            }
+            *near = self.span(t);
+        }
+        Some(Place { index: near.index, left: near.to - t })
+    }
+
+    #[inline(never)]
+    fn span(&self, t: u64) -> Span {
+        let index = self.index(t);
+        Span { index, from: self.start(index), to: self.end(index) }
     }
 
     /// Start of an interval.
@@ -119,7 +122,6 @@ impl Slots {
     /// Makes intervals twice as long.
     pub(crate) fn double(&mut self) {
         self.interval = self.interval.saturating_mul(2);
-        self.reciprocal = reciprocal(self.interval);
         self.warm = self.warm.div_ceil(2);
     }
 
@@ -135,28 +137,9 @@ impl Slots {
     }
 }
 
-fn reciprocal(interval: u64) -> u64 {
-    ((1_u128 << 64) / u128::from(interval)) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dividing_by_the_reciprocal_is_dividing() {
-        for interval in [2, 3, 10, 999, 1_000_000_000, 3_000_000_007, 1 << 40, u64::MAX / 2] {
-            let slots = Slots::new(interval, 0, None);
-            let far = [0, 1, u64::MAX - 1, u64::MAX];
-            let near = (1..1000).flat_map(|n| {
-                let t = interval.saturating_mul(n);
-                [t.saturating_sub(1), t, t.saturating_add(1)]
-            });
-            for t in near.chain(far) {
-                assert_eq!(slots.index(t) as u64, t / interval, "{t} / {interval}");
-            }
-        }
-    }
 
     #[test]
     fn intervals_restart_at_the_end_of_the_warm_up() {
@@ -167,9 +150,15 @@ mod tests {
         for t in 0..60 {
             let i = slots.index(t);
             assert!(slots.start(i) <= t && t < slots.end(i), "{t} in {i}");
-            assert_eq!(slots.place(t), Place { index: i, left: slots.end(i) - t }, "{t}");
+            let there = Some(Place { index: i, left: slots.end(i) - t });
+            for before in [0, 9, 24, 25, 34, 59] {
+                let mut near = Span::default();
+                slots.place(before, &mut near);
+                assert_eq!(slots.place(t, &mut near), there, "{t} after {before}");
+            }
             assert_eq!(slots.is_warmup(i), t < 25);
         }
+        assert_eq!(slots.place(60, &mut slots.span(59)), None);
     }
 
     #[test]

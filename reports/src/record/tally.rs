@@ -7,7 +7,7 @@
 
 use super::histogram::{Distribution, samples_needed};
 use super::proxies::Spread;
-use super::sample::{FailClass, Outcome, Sample};
+use super::sample::{FailClass, Outcome, Sample, Timed};
 use crate::metrics::{Metrics, Unit};
 
 /// Statuses from 0 (none) to 599; whatever is beyond counts as 599.
@@ -68,35 +68,24 @@ impl Tally {
     }
 
     #[inline]
-    pub(crate) fn record(&mut self, sample: &Sample, late_after: u64) {
+    pub(crate) fn record(&mut self, sample: &Sample, timed: Option<&Timed>, late_after: u64) {
         self.requests += 1;
-        let timed = match sample.outcome {
-            Outcome::Ok => {
-                self.ok += 1;
-                true
+        match sample.outcome {
+            Outcome::Ok => self.ok += 1,
+            Outcome::TimedOut => self.timed_out += 1,
+            Outcome::Failed(class) => self.failed[class as usize] += 1,
+            Outcome::Refused => self.refused += 1,
+            Outcome::Dropped => self.dropped += 1,
+        }
+        match timed {
+            Some(Timed { response, service: None }) => {
+                self.punctual.record_in(response.bucket, response.nanos);
             }
-            Outcome::TimedOut => {
-                self.timed_out += 1;
-                true
+            Some(Timed { response, service: Some(service) }) => {
+                self.response.record_in(response.bucket, response.nanos);
+                self.service.record_in(service.bucket, service.nanos);
             }
-            Outcome::Failed(class) => {
-                self.failed[class as usize] += 1;
-                false
-            }
-            Outcome::Refused => {
-                self.refused += 1;
-                false
-            }
-            Outcome::Dropped => {
-                self.dropped += 1;
-                false
-            }
-        };
-        if timed && sample.sent == sample.intended {
-            self.punctual.record(sample.response_time());
-        } else if timed {
-            self.response.record(sample.response_time());
-            self.service.record(sample.service_time());
+            None => {}
         }
         if sample.outcome != Outcome::Dropped
             && sample.sent.saturating_sub(sample.intended) > late_after

@@ -11,6 +11,8 @@ use hdrhistogram::{Counter, Histogram as Hdr};
 use serde::{Deserialize, Deserializer as Source, Serializer as Sink};
 use std::io::Read;
 
+use crate::record::{Buckets, empty_hdr};
+
 /// No histogram of ours is larger, in bytes, before it is deflated: nine bytes for each of less than 60,000 buckets.
 const MAX_BYTES: usize = 1 << 20;
 
@@ -46,8 +48,8 @@ fn decode<T: Counter>(text: &str) -> Result<Hdr<T>, String> {
         Some(bytes.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)))
     };
     let payload = field(4, 4).ok_or_else(|| no("it is too short"))?;
-    let ours = crate::record::Distribution::new();
-    let (digits, low) = (u64::from(ours.buckets().sigfig()), ours.buckets().low());
+    let ours = empty_hdr::<T>();
+    let (digits, low) = (u64::from(ours.sigfig()), ours.low());
     if field(12, 4) != Some(digits) || field(16, 8) != Some(low) {
         return Err(no("its buckets are not those of windtunnel's"));
     }
@@ -61,31 +63,23 @@ fn decode<T: Counter>(text: &str) -> Result<Hdr<T>, String> {
     Ok(histogram)
 }
 
-/// For `#[serde(with = …)]`: the buckets of a distribution.
+/// For `#[serde(with = …)]`: the buckets of a distribution, or of an interval.
 pub(crate) mod buckets {
-    use super::{Deserialize, Hdr, Sink, Source, decode, encode};
+    use super::{Buckets, Counter, Deserialize, Sink, Source, decode, encode};
     use serde::{de, ser};
 
-    pub(crate) fn serialize<S: Sink>(histogram: &Hdr<u64>, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&encode(histogram).map_err(ser::Error::custom)?)
+    pub(crate) fn serialize<S: Sink, C: Counter>(
+        buckets: &Buckets<C>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&encode(&buckets.to_hdr()).map_err(ser::Error::custom)?)
     }
 
-    pub(crate) fn deserialize<'de, D: Source<'de>>(from: D) -> Result<Hdr<u64>, D::Error> {
-        decode(&String::deserialize(from)?).map_err(de::Error::custom)
-    }
-}
-
-/// For `#[serde(with = …)]`: the buckets of an interval.
-pub(crate) mod intervals {
-    use super::{Deserialize, Hdr, Sink, Source, decode, encode};
-    use serde::{de, ser};
-
-    pub(crate) fn serialize<S: Sink>(histogram: &Hdr<u32>, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&encode(histogram).map_err(ser::Error::custom)?)
-    }
-
-    pub(crate) fn deserialize<'de, D: Source<'de>>(from: D) -> Result<Hdr<u32>, D::Error> {
-        decode(&String::deserialize(from)?).map_err(de::Error::custom)
+    pub(crate) fn deserialize<'de, D: Source<'de>, C: Counter>(
+        from: D,
+    ) -> Result<Buckets<C>, D::Error> {
+        let hdr = decode(&String::deserialize(from)?).map_err(de::Error::custom)?;
+        Ok(Buckets::of_hdr(&hdr))
     }
 }
 
@@ -115,7 +109,7 @@ mod tests {
         assert!(error.contains("its buckets"), "{error}");
         assert!(decode::<u64>("").is_err());
         assert!(decode::<u64>("%").is_err());
-        let whole = encode(crate::record::Distribution::new().buckets()).expect("text");
+        let whole = encode(&empty_hdr::<u64>()).expect("text");
         assert!(decode::<u64>(&whole).is_ok());
         assert!(decode::<u64>(&whole[..whole.len() / 8 * 4]).is_err());
     }
@@ -127,9 +121,9 @@ mod tests {
             for value in values {
                 distribution.record(value);
             }
-            let text = encode(distribution.buckets()).expect("text");
+            let text = encode(&distribution.buckets().to_hdr()).expect("text");
             let read: Hdr<u64> = decode(&text).expect("read");
-            prop_assert_eq!(&read, distribution.buckets());
+            prop_assert!(Buckets::of_hdr(&read) == *distribution.buckets());
             prop_assert_eq!(encode(&read), Ok(text));
         }
 
@@ -150,7 +144,7 @@ mod tests {
 
     /// A head that is ours.
     fn decode_head() -> Vec<u8> {
-        let text = encode(crate::record::Distribution::new().buckets()).expect("text");
+        let text = encode(&empty_hdr::<u64>()).expect("text");
         let bytes = STANDARD.decode(text).expect("base64");
         let mut plain = Vec::new();
         ZlibDecoder::new(&bytes[8..]).read_to_end(&mut plain).expect("deflated");

@@ -11,7 +11,7 @@
 mod histogram;
 mod merge;
 
-pub(crate) use histogram::{buckets, intervals, wide};
+pub(crate) use histogram::{buckets, wide};
 pub use merge::merge;
 
 use crate::files;

@@ -128,8 +128,8 @@ fn estimate(runs: &[Measurement], sum: impl Fn(&Buckets) -> f64) -> Estimate {
         assert!(size >= 1, "{} intervals", run.intervals.len());
         let batches = run.intervals.chunks_exact(size).take(BATCHES);
         let batch = batches.map(|intervals| {
-            let each = intervals.iter().map(|interval| &interval.buckets);
-            each.fold((0.0, 0.0), |(a, b), buckets| (a + sum(buckets), b + buckets.len() as f64))
+            let each = intervals.iter().map(|interval| interval.buckets.to_hdr());
+            each.fold((0.0, 0.0), |(a, b), buckets| (a + sum(&buckets), b + buckets.len() as f64))
         });
         batch.collect()
     };

@@ -9,7 +9,7 @@ use super::canvas::{Canvas, Layout, Stroke, draw};
 use super::{Figure, Ink, Legend};
 use crate::format;
 use crate::headline;
-use crate::record::{Interval, samples_needed};
+use crate::record::{Buckets, Interval, samples_needed};
 use crate::run::Run;
 use std::io;
 
@@ -56,13 +56,12 @@ pub(super) fn time_axis(run: &Run) -> Axis {
 /// A percentile over time: (middle of the intervals joined, milliseconds).
 pub(super) fn percentile(intervals: &[Interval], quantile: f64) -> Course {
     let mut points = Vec::new();
-    let mut joined: Option<(u64, hdrhistogram::Histogram<u32>)> = None;
+    let mut joined: Option<(u64, Buckets<u32>)> = None;
     for interval in intervals {
         let (from, times) = match joined.take() {
             None => (interval.slot.from, interval.buckets.clone()),
             Some((from, mut times)) => {
-                // Both grow, so this cannot fail; if it did, the point would only miss an interval.
-                let _ = times.add(&interval.buckets);
+                times.add(&interval.buckets);
                 (from, times)
             }
         };

@@ -59,16 +59,24 @@ impl Rng {
     }
 
     /// Uniform in `0..bound` without bias (Lemire 2019); 0 when `bound` is 0.
+    #[inline]
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 {
             return 0;
         }
-        let mut product = u128::from(self.bits()) * u128::from(bound);
+        let product = u128::from(self.bits()) * u128::from(bound);
         if (product as u64) < bound {
-            let threshold = bound.wrapping_neg() % bound;
-            while (product as u64) < threshold {
-                product = u128::from(self.bits()) * u128::from(bound);
-            }
+            return self.below_exactly(bound, product);
+        }
+        (product >> 64) as u64
+    }
+
+    /// Draws again while what was drawn would favour some; apart, because that is rare and every draw would bear its weight.
+    #[cold]
+    fn below_exactly(&mut self, bound: u64, mut product: u128) -> u64 {
+        let threshold = bound.wrapping_neg() % bound;
+        while (product as u64) < threshold {
+            product = u128::from(self.bits()) * u128::from(bound);
         }
         (product >> 64) as u64
     }

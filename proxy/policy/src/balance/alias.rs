@@ -34,12 +34,18 @@ impl Sampler {
         if self.generation != Some(view.generation) {
             self.build(view);
         }
-        let column = rng.index(view.ready.len());
-        let place = match self.columns.get(column) {
-            Some(Column { keep, other }) if rng.below(self.height) >= *keep => *other as usize,
-            _ => column,
-        };
-        view.ready.get(place).copied().unwrap_or(view.ready[column])
+        let mut place = rng.index(view.ready.len());
+        if !self.columns.is_empty() {
+            place = self.in_column(place, rng);
+        }
+        view.ready[place]
+    }
+
+    /// Whose part of a column it is.
+    #[inline(never)]
+    fn in_column(&self, column: usize, rng: &mut Rng) -> usize {
+        let Column { keep, other } = self.columns[column];
+        if rng.below(self.height) < keep { column } else { other as usize }
     }
 
     #[cold]

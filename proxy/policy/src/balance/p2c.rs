@@ -122,14 +122,37 @@ impl Draws {
 
     /// Draws for a request among those that may be taken. Nothing comes of it where all that are drawn are full or tried, or
     /// where no more candidates are there than distinct choices: then all are to be compared.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "measured: it is on the path of every pick")]
+    #[inline]
     pub(super) fn draw(&mut self, view: &View<'_>, rng: &mut Rng) -> &[u32] {
         let all = !self.replacement && view.ready.len() <= self.choices;
         if all || view.ready.is_empty() {
             return &[];
         }
-        let (mut len, mut left) = (0, self.choices + SPARE_DRAWS);
+        if self.choices != 2 || self.replacement {
+            return self.draw_more(view, rng, (0, 0));
+        }
+        // What is nearly always asked for, without a list: it is the same to look at each when both are drawn.
+        let first = self.sampler.draw(view, rng);
+        let second = self.sampler.draw(view, rng);
+        self.drawn[0] = first;
+        let len = usize::from(view.may_take(first));
+        self.drawn[len] = second;
+        if len == 1 && second != first && view.may_take(second) {
+            return &self.drawn[..2];
+        }
+        let len = len + usize::from(second != first && view.may_take(second));
+        self.draw_more(view, rng, (len, 2))
+    }
+
+    /// The same when so many are found after so many draws.
+    #[inline(never)]
+    fn draw_more(
+        &mut self,
+        view: &View<'_>,
+        rng: &mut Rng,
+        (mut len, draws): (usize, usize),
+    ) -> &[u32] {
+        let mut left = self.choices + SPARE_DRAWS - draws;
         while len < self.choices && left > 0 {
             left -= 1;
             let index = self.sampler.draw(view, rng);
@@ -155,21 +178,42 @@ impl Balancer for PowerOfChoices {
     }
 
     fn pick(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<u32> {
-        if let Some(readings) = &mut self.readings {
-            readings.refresh(view);
+        if self.readings.is_some() {
+            return self.pick_by_readings(view, rng);
         }
-        let readings = self.readings.as_ref();
-        let live = |index: u32| view.endpoints[index as usize].load();
-        let load = |index: u32| readings.map_or_else(|| live(index), |old| old.load(index));
-        let mut best: Option<(u32, Load)> = None;
-        for &index in self.draws.draw(view, rng) {
-            let load = load(index);
-            if best.is_none_or(|(_, least)| load.compare(least).is_lt()) {
-                best = Some((index, load));
+        let load = |index: u32| view.endpoints[index as usize].load();
+        match *self.draws.draw(view, rng) {
+            // Nobody can foresee which of two it is, so it is looked up and not jumped to.
+            [first, second] => {
+                let is_second = load(second).compare(load(first)).is_lt();
+                Some([first, second][usize::from(is_second)])
             }
+            ref drawn => least_of(drawn, load, view, rng),
         }
-        best.map(|(index, _)| index).or_else(|| least_by(view, rng, load))
     }
+}
+
+impl PowerOfChoices {
+    #[inline(never)]
+    fn pick_by_readings(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<u32> {
+        let readings = self.readings.as_mut()?;
+        readings.refresh(view);
+        least_of(self.draws.draw(view, rng), |index| readings.load(index), view, rng)
+    }
+}
+
+/// The first of the least loaded of those that were drawn; if there are none, the least loaded of all.
+#[inline(never)]
+fn least_of(
+    drawn: &[u32],
+    load: impl Fn(u32) -> Load,
+    view: &View<'_>,
+    rng: &mut Rng,
+) -> Option<u32> {
+    let less = |least: u32, other: u32| {
+        if load(other).compare(load(least)).is_lt() { other } else { least }
+    };
+    drawn.iter().copied().reduce(less).or_else(|| least_by(view, rng, load))
 }
 
 #[cfg(test)]

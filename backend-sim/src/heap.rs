@@ -43,7 +43,7 @@ impl Heap {
             self.positions.resize(entry.slot as usize + 1, 0);
         }
         self.entries.push(entry);
-        self.rise(self.entries.len() - 1);
+        self.rise(self.entries.len() - 1, entry);
     }
 
     pub(crate) fn pop(&mut self) -> Option<Entry> {
@@ -76,13 +76,13 @@ impl Heap {
         self.entries.swap_remove(position);
         if position < self.entries.len() {
             // The last entry took the place: it may belong nearer to either end.
-            self.rise(position);
+            self.rise(position, self.entries[position]);
             self.sink(position);
         }
     }
 
-    fn rise(&mut self, mut position: usize) {
-        let entry = self.entries[position];
+    /// Moves the entry at this position up to where it belongs.
+    fn rise(&mut self, mut position: usize, entry: Entry) {
         while position > 0 {
             let parent = (position - 1) / 2;
             if !entry.before(&self.entries[parent]) {

@@ -113,26 +113,73 @@ impl RequestDraws {
     }
 
     /// The request with this number of an open loop, which is due at this time.
-    #[inline]
-    pub(super) fn draw(&self, number: u64, Arrival { at, traced }: Arrival) -> Planned {
-        let client = match self.clients {
-            Some(clients) if clients > 1 => {
-                self.streams.client.nth(number).rng().below(u64::from(clients)) as u32
-            }
-            _ => 0,
-        };
-        let mut planned = self.draw_number(at, (number, number), client);
-        if let (Some(index), Some(trace)) = (traced, &self.trace) {
-            trace.overrule(index, &mut planned);
-        }
+    pub(super) fn draw(&self, number: u64, arrival: Arrival) -> Planned {
+        let mut planned = self.blank(number, arrival);
+        self.draw_client(&mut planned);
+        self.draw_template(&mut planned, number);
+        self.draw_work(&mut planned);
         planned
+    }
+
+    /// The same of several, whose first number this is: they are added to a list. One thing after the other is drawn for all of them, because
+    /// what is drawn for one request is a chain that waits for itself, and the next one's can begin meanwhile.
+    pub(super) fn draw_row(
+        &self,
+        first: u64,
+        arrivals: impl Iterator<Item = Arrival>,
+        into: &mut Vec<Planned>,
+    ) {
+        let from = into.len();
+        for (number, arrival) in (first..).zip(arrivals) {
+            into.push(self.blank(number, arrival));
+            if let Some(planned) = into.last_mut() {
+                self.draw_client(planned);
+                self.draw_template(planned, number);
+            }
+        }
+        for planned in &mut into[from..] {
+            self.draw_work(planned);
+        }
+    }
+
+    /// A request of which only the number and the time are known.
+    #[inline]
+    fn blank(&self, number: u64, Arrival { at, traced }: Arrival) -> Planned {
+        Planned {
+            at,
+            id: u64::from(self.load) << NUMBER_BITS | number,
+            load: self.load,
+            template: 0,
+            client: 0,
+            key: 0,
+            body: 0,
+            size: None,
+            work: None,
+            traced,
+        }
+    }
+
+    /// Which client of an open loop.
+    #[inline]
+    fn draw_client(&self, planned: &mut Planned) {
+        if let Some(clients) = self.clients
+            && clients > 1
+        {
+            let mut rng = self.streams.client.nth(number_in_load(planned)).rng();
+            planned.client = rng.below(u64::from(clients)) as u32;
+        }
     }
 
     /// The `count`th request of a user; its time is the start.
     pub(super) fn draw_for_user(&self, user: u32, count: u32) -> Planned {
         let client = self.clients.map_or(user, |clients| user % clients.max(1));
         let walked = u64::from(user).wrapping_add(u64::from(count));
-        self.draw_number(Instant::START, (number_of(user, count), walked), client)
+        let arrival = Arrival { at: Instant::START, traced: None };
+        let mut planned = self.blank(number_of(user, count), arrival);
+        planned.client = client;
+        self.draw_template(&mut planned, walked);
+        self.draw_work(&mut planned);
+        planned
     }
 
     /// How long a user thinks before its `count`th request, in nanoseconds.
@@ -144,42 +191,44 @@ impl RequestDraws {
         whole(drawn * part)
     }
 
+    /// Which template, and what it draws besides the work. Keys that are walked through are at `walked`.
     #[inline]
-    fn draw_number(&self, at: Instant, (number, walked): (u64, u64), client: u32) -> Planned {
-        let template = if self.shares.is_empty() {
-            0
-        } else {
+    fn draw_template(&self, planned: &mut Planned, walked: u64) {
+        let number = number_in_load(planned);
+        let mut template = 0;
+        if !self.shares.is_empty() {
             let u = self.streams.mix.nth(number).rng().unit();
             // The last share is a number divided by itself: 1, which no draw reaches.
-            self.shares.iter().position(|share| u < *share).unwrap_or(0)
-        };
-        let mut planned = Planned {
-            at,
-            id: u64::from(self.load) << NUMBER_BITS | number,
-            load: self.load,
-            template: template as u16,
-            client,
-            key: 0,
-            body: 0,
-            size: None,
-            work: None,
-            traced: None,
-        };
-        if let Some(draws) = self.templates.get(template) {
-            planned.key = match &draws.key {
-                KeyDraw::None => 0,
-                KeyDraw::Zipf(zipf) => zipf.draw(&mut self.streams.key.nth(number).rng()),
-                KeyDraw::Uniform(n) => self.streams.key.nth(number).rng().below(*n) + 1,
-                KeyDraw::Sequential(n) => walked % n + 1,
-            };
-            let bounded = |size: f64| whole(size).min(MAX_BODY);
-            planned.body =
-                amount(draws.body.as_ref(), self.streams.body, number).map_or(0, bounded);
-            planned.size = amount(draws.size.as_ref(), self.streams.size, number).map(bounded);
-            planned.work = amount(draws.work.as_ref(), self.streams.work, number).map(whole);
+            template = self.shares.iter().position(|share| u < *share).unwrap_or(0);
         }
-        planned
+        planned.template = template as u16;
+        let Some(draws) = self.templates.get(template) else { return };
+        planned.key = match &draws.key {
+            KeyDraw::None => 0,
+            KeyDraw::Zipf(zipf) => zipf.draw(&mut self.streams.key.nth(number).rng()),
+            KeyDraw::Uniform(n) => self.streams.key.nth(number).rng().below(*n) + 1,
+            KeyDraw::Sequential(n) => walked % n + 1,
+        };
+        let bounded = |size: f64| whole(size).min(MAX_BODY);
+        planned.body = amount(draws.body.as_ref(), self.streams.body, number).map_or(0, bounded);
+        planned.size = amount(draws.size.as_ref(), self.streams.size, number).map(bounded);
     }
+
+    /// How much work it is, by its template; and what a trace says of the request, over all that was drawn.
+    #[inline]
+    fn draw_work(&self, planned: &mut Planned) {
+        let work = self.templates.get(usize::from(planned.template)).map(|draws| &draws.work);
+        let work = work.and_then(Option::as_ref);
+        planned.work = amount(work, self.streams.work, number_in_load(planned)).map(whole);
+        if let (Some(index), Some(trace)) = (planned.traced, &self.trace) {
+            trace.overrule(index, planned);
+        }
+    }
+}
+
+/// A request's number without its load's.
+fn number_in_load(planned: &Planned) -> u64 {
+    planned.id & ((1 << NUMBER_BITS) - 1)
 }
 
 impl TemplateDraws {

@@ -51,6 +51,6 @@ impl Ahead {
     fn draw(&mut self) {
         self.next = 0;
         self.drawn.clear();
-        self.drawn.extend(self.schedule.by_ref().take(MANY));
+        self.schedule.draw_row(MANY, &mut self.drawn);
     }
 }

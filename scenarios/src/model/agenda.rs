@@ -70,49 +70,77 @@ impl<E: Copy> Once<E> {
     }
 }
 
-/// The rank of a source that has no time: after all others.
-const NO_TIME: u128 = u128::MAX >> 1;
-
-/// A run plans fewer things than fit in so many bits.
-const SEQUENCE_BITS: u32 = 63;
+/// A source can be any of so many, and a run plans fewer things than fit in the rest (8 trillion).
+const SOURCE_BITS: u32 = 21;
 
 /// The last in the order of planning.
-const LAST: u64 = u64::MAX >> 1;
+const LAST: u64 = (1 << (64 - SOURCE_BITS)) - 1;
 
-/// A key as one number, which compares without a jump: the time above [`SEQUENCE_BITS`]. The highest bit is free, so that the sign of a
-/// difference tells who comes first.
-fn rank((at, sequence): Key) -> u128 {
-    u128::from(at) << SEQUENCE_BITS | u128::from(sequence)
+/// When a source's time comes, and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// In nanoseconds. The highest bit is free, so that the sign of a difference tells who comes first.
+    time: u64,
+    /// The place in the order of planning, and in the lowest [`SOURCE_BITS`] the source.
+    order: u64,
 }
 
-/// The time of a rank, in nanoseconds.
-fn time_of(rank: u128) -> u64 {
-    (rank >> SEQUENCE_BITS) as u64
+impl Rank {
+    /// Of a source that has no time: after all others.
+    const NO_TIME: Self = Self { time: u64::MAX >> 1, order: u64::MAX };
+
+    fn new((at, sequence): Key, source: u32) -> Self {
+        let time = at.min(u64::MAX >> 1);
+        Self { time, order: sequence << SOURCE_BITS | u64::from(source) }
+    }
+
+    fn source(self) -> u32 {
+        self.order as u32 & ((1 << SOURCE_BITS) - 1)
+    }
+
+    fn number(self) -> u128 {
+        u128::from(self.time) << 64 | u128::from(self.order)
+    }
+
+    /// The lesser of two. Nobody can foresee which one it is, so there must be no jump in here: all bits of the mask are set if it is the
+    /// other one. (It is the sign of a difference, because a comparison, or `select_unpredictable`, is made a jump again.)
+    #[inline]
+    fn or_earlier(self, other: Self) -> Self {
+        let mask = (other.number().wrapping_sub(self.number()) as i128 >> 127) as u64;
+        Self {
+            time: self.time ^ (self.time ^ other.time) & mask,
+            order: self.order ^ (self.order ^ other.order) & mask,
+        }
+    }
 }
 
 /// Sources and their next times: a tournament (Knuth 3, section 5.4.1), in which each source has a leaf of its own and every
-/// node above knows which of those below it comes first. The source that was added first does not play: in the model that is the
-/// next arrival, which moves with every request, and is compared with the winner.
+/// node above has the rank of the first of those below it, which says whose it is. The source that was added first does not play: in the
+/// model that is the next arrival, which moves with every request, and is compared with the winner.
 #[derive(Clone, Debug)]
 struct Sources {
     /// The rank of source 0.
-    aside: u128,
-    /// Of the others, from source 1 on; there are as many as leaves, a power of two.
-    ranks: Vec<u128>,
-    /// The root is 1, the children of `n` are `2n` and `2n + 1`, and the leaves are the second half. Players, not sources.
-    winners: Vec<u32>,
+    aside: Rank,
+    /// Of the others, from source 1 on. The root is 1, the children of `n` are `2n` and `2n + 1`, and the leaves, a power of two, are the
+    /// second half.
+    nodes: Vec<Rank>,
     count: u32,
 }
 
 impl Sources {
     fn new() -> Self {
-        Self { aside: NO_TIME, ranks: vec![NO_TIME], winners: vec![0, 0], count: 0 }
+        Self { aside: Rank::NO_TIME, nodes: vec![Rank::NO_TIME; 2], count: 0 }
+    }
+
+    fn leaves(&self) -> usize {
+        self.nodes.len() / 2
     }
 
     fn add(&mut self) -> u32 {
         let source = self.count;
+        assert!(source < 1 << SOURCE_BITS, "an agenda has at most {} sources", 1 << SOURCE_BITS);
         self.count += 1;
-        if source as usize > self.ranks.len() {
+        if source as usize > self.leaves() {
             self.grow();
         }
         source
@@ -120,63 +148,51 @@ impl Sources {
 
     /// Twice as many leaves.
     fn grow(&mut self) {
-        let leaves = 2 * self.ranks.len();
-        self.ranks.resize(leaves, NO_TIME);
-        self.winners.clear();
-        self.winners.resize(leaves, 0);
-        self.winners.extend(0..leaves as u32);
+        let leaves = 2 * self.leaves();
+        let mut nodes = vec![Rank::NO_TIME; 2 * leaves];
+        nodes[leaves..leaves + leaves / 2].copy_from_slice(&self.nodes[leaves / 2..]);
         for node in (1..leaves).rev() {
-            let (left, right) = (self.winners[2 * node], self.winners[2 * node + 1]);
-            let is_left = self.ranks[left as usize] <= self.ranks[right as usize];
-            self.winners[node] = if is_left { left } else { right };
+            nodes[node] = nodes[2 * node].min(nodes[2 * node + 1]);
         }
+        self.nodes = nodes;
     }
 
-    fn rank(&self, source: u32) -> u128 {
+    fn rank(&self, source: u32) -> Rank {
         match source {
             0 => self.aside,
-            source => self.ranks[source as usize - 1],
+            source => self.nodes[self.leaves() + source as usize - 1],
         }
     }
 
-    fn at(&self, source: u32) -> Option<u64> {
-        let rank = self.rank(source);
-        (rank != NO_TIME).then(|| time_of(rank))
+    fn has_time(&self, source: u32) -> bool {
+        self.rank(source).order != Rank::NO_TIME.order
     }
 
-    /// The first of all, and its rank; [`NO_TIME`] when none has a time.
-    fn first(&self) -> (u128, u32) {
-        let winner = self.winners[1];
-        let rank = self.ranks[winner as usize];
-        if self.aside < rank { (self.aside, 0) } else { (rank, winner + 1) }
+    /// The rank of the first of all; [`Rank::NO_TIME`] when none has a time.
+    fn first(&self) -> Rank {
+        self.nodes[1].or_earlier(self.aside)
     }
 
-    fn set(&mut self, source: u32, rank: u128) {
+    fn clear(&mut self, source: u32) {
+        if self.has_time(source) {
+            self.set(source, Rank::NO_TIME);
+        }
+    }
+
+    fn set(&mut self, source: u32, rank: Rank) {
         let Some(player) = source.checked_sub(1) else {
             self.aside = rank;
             return;
         };
-        let (ranks, winners) = (&mut self.ranks[..], &mut self.winners[..]);
-        ranks[player as usize] = rank;
-        let mut node = ranks.len() + player as usize;
-        let (mut winner, mut least) = (player, rank);
+        let mut node = self.leaves() + player as usize;
+        let nodes = &mut self.nodes[..];
+        nodes[node] = rank;
+        let mut least = rank;
         while node > 1 {
-            // Whom it has to play is known beforehand on the whole way up, only the results wait for each other. Nobody can
-            // foresee them, so there must be no jump in here: all bits of the mask are set if the other one comes first. (It is the sign
-            // of a difference, because a comparison, or `select_unpredictable`, is made a jump again.)
-            let other = winners[node ^ 1];
-            let its = ranks[other as usize];
-            let mask = (its.wrapping_sub(least) as i128 >> 127) as u128;
-            winner ^= (winner ^ other) & mask as u32;
-            least ^= (least ^ its) & mask;
+            // Whom it has to play is known beforehand on the whole way up, only the results wait for each other.
+            least = least.or_earlier(nodes[node ^ 1]);
             node /= 2;
-            winners[node] = winner;
-        }
-    }
-
-    fn clear(&mut self, source: u32) {
-        if self.rank(source) != NO_TIME {
-            self.set(source, NO_TIME);
+            nodes[node] = least;
         }
     }
 }
@@ -217,10 +233,13 @@ impl<E: Copy> Agenda<E> {
     /// The source's time is this; [`Instant::NEVER`] for none. A time that stays keeps its place in the order.
     pub(super) fn set(&mut self, source: u32, at: Instant) {
         if at == Instant::NEVER {
-            self.sources.clear(source);
-        } else if self.sources.at(source) != Some(at.as_nanos()) {
+            return self.sources.clear(source);
+        }
+        let before = self.sources.rank(source);
+        let rank = Rank::new((at.as_nanos(), self.sequence + 1), source);
+        if before.time != rank.time || before == Rank::NO_TIME {
             self.sequence += 1;
-            self.sources.set(source, rank((at.as_nanos(), self.sequence)));
+            self.sources.set(source, rank);
         }
     }
 
@@ -229,13 +248,14 @@ impl<E: Copy> Agenda<E> {
         if at == Instant::NEVER {
             self.sources.clear(source);
         } else {
-            self.sources.set(source, rank((at.as_nanos(), LAST - u64::from(source))));
+            let sequence = LAST - 1 - u64::from(source);
+            self.sources.set(source, Rank::new((at.as_nanos(), sequence), source));
         }
     }
 
     /// Whether the source has a time.
     pub(super) fn is_set(&self, source: u32) -> bool {
-        self.sources.at(source).is_some()
+        self.sources.has_time(source)
     }
 
     /// What comes next, and when. Within the loop that asks: most of it is a number, which goes into a register there, and would
@@ -243,15 +263,15 @@ impl<E: Copy> Agenda<E> {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "measured: 3 % of a run")]
     pub(super) fn next(&mut self) -> Option<(Instant, Next<E>)> {
-        let (first, source) = self.sources.first();
+        let first = self.sources.first();
         if let Some((once, _)) = self.once.entries.first()
-            && rank(*once) < first
+            && Rank::new(*once, 0) < first
         {
             let at = Instant::from_nanos(once.0);
             return Some((at, Next::Once(self.once.pop()?)));
         }
-        let at = Instant::from_nanos(time_of(first));
-        (first != NO_TIME).then_some((at, Next::Source(source)))
+        let at = Instant::from_nanos(first.time);
+        (first != Rank::NO_TIME).then_some((at, Next::Source(first.source())))
     }
 }
 

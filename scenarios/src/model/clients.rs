@@ -22,6 +22,7 @@ use super::{
     lane::{Due, Lane},
     link::Direction,
     request::{Kind, Ref, Stage},
+    setup::Waits,
     world::{Event, Message, World},
 };
 use crate::language::Scenario;
@@ -158,10 +159,10 @@ impl Clients {
     }
 
     /// A connection to a proxy for the next request: an idle one, a new one, or none.
-    fn seat(&mut self, proxy: u32, now: Instant, keep_alive: Duration) -> Option<Seat> {
+    fn seat(&mut self, proxy: u32, now: Instant, waits: &Waits) -> Option<Seat> {
         let idle = &mut self.idle[proxy as usize];
         if let Some(since) = idle.pop() {
-            if now.since(since) < keep_alive {
+            if waits.keeps(since, now) {
                 return Some(Seat::Open);
             }
             // The proxy has closed it, and those below, which are older still.
@@ -219,10 +220,10 @@ impl World<'_> {
         let clients = &mut self.clients[usize::from(planned.load)];
         let proxy = clients.route.proxy(planned);
         let current = self.proxies[proxy as usize].current;
-        let keep_alive = self.setups[current as usize].config.timeouts.keep_alive.0;
+        let waits = &self.setups[current as usize].waits;
         let is_measured = now >= self.measured_from;
         clients.offered += u64::from(is_measured);
-        let Some(seat) = clients.seat(proxy, now, keep_alive) else {
+        let Some(seat) = clients.seat(proxy, now, waits) else {
             clients.dropped += u64::from(is_measured);
             let planned = *planned;
             self.next_arrival();
@@ -283,8 +284,8 @@ impl World<'_> {
         let planned = member.user.request();
         let proxy = clients.route.proxy(&planned);
         let current = self.proxies[proxy as usize].current;
-        let keep_alive = self.setups[current as usize].config.timeouts.keep_alive.0;
-        let open = member.idle.take().is_some_and(|since| self.now.since(since) < keep_alive);
+        let waits = &self.setups[current as usize].waits;
+        let open = member.idle.take().is_some_and(|since| waits.keeps(since, self.now));
         let kind = clients.kind(&planned);
         let from = (Some(user), proxy as u16);
         let slot = self.requests.insert(&planned, from, kind, (self.now, self.now));
@@ -293,11 +294,12 @@ impl World<'_> {
 
     fn send_request(&mut self, slot: u32, seat: Seat) {
         let now = self.now;
-        let (load, id) = (self.requests[slot].planned.load, self.requests[slot].planned.id);
+        let request = &self.requests[slot];
+        let (load, id, proxy) = (request.planned.load, request.planned.id, request.proxy);
+        let whose = Ref { slot, generation: request.generation };
         let clients = &mut self.clients[usize::from(load)];
         self.waiting_clients += 1;
         self.invariants.sent(now, slot, id);
-        let whose = self.requests.name(slot);
         let due = Due { at: now + clients.timeout, slot, stamp: whose.generation };
         let requests = &self.requests;
         clients.patience.push(due, requests.live(), |due| {
@@ -307,10 +309,10 @@ impl World<'_> {
         if !self.agenda.is_set(clients.patience.source) {
             self.agenda.set_last(clients.patience.source, due.at);
         }
-        let link = self.client_link(slot);
         if seat == Seat::Open {
             self.take_cookie(slot);
         }
+        let link = self.link_from(u32::from(proxy), u32::from(load));
         match seat {
             Seat::Open if self.links[link as usize].is_instant() => self.begin(slot),
             Seat::Open => self.send(link, Direction::Up, Message::Ask(whose)),
@@ -356,12 +358,16 @@ impl World<'_> {
     /// The client has its answer, or none.
     pub(super) fn client_ends(&mut self, slot: u32, ending: Ending) {
         let now = self.now;
-        let is_answered = ending == Ending::Answered && self.requests[slot].answered.is_some();
-        if is_answered && self.redirect.is_none() {
+        if self.binds
+            && self.redirect.is_none()
+            && ending == Ending::Answered
+            && self.requests[slot].answered.is_some()
+        {
             self.keep_cookie(slot);
         }
         let request = &mut self.requests[slot];
         request.client_done = true;
+        let proxy_is_done = request.stage == Stage::Done;
         self.waiting_clients -= 1;
         self.ended += 1;
         let planned = &request.planned;
@@ -419,6 +425,8 @@ impl World<'_> {
                 self.think(load as u16, user, pause);
             }
         }
-        self.free_if_over(slot);
+        if proxy_is_done {
+            self.requests.free(slot);
+        }
     }
 }

@@ -9,13 +9,45 @@ use proxy::config::ProxyConfig;
 use reports::InvariantResult;
 
 use super::{
-    request::Kind,
+    request::{Kind, Request},
+    setup::Setup,
     world::{Event, World},
 };
-use crate::invariants::{End, Sending, Turn};
+use crate::invariants::{End, Invariants, Sending, Turn};
 
 /// What is under way when the last client has its answer gets so long to end.
 const REST: Duration = Duration::from_mins(1);
+
+impl Request {
+    /// It turns to its endpoint, under this configuration.
+    #[inline]
+    pub(super) fn turn(&self, setup: &Setup) -> Turn {
+        Turn {
+            begun: self.begun,
+            configuration: self.setup,
+            place: self.index,
+            standing: setup.shared.standing(self.index),
+            failed: u32::from(self.again),
+        }
+    }
+
+    /// It goes out to its endpoint.
+    #[inline]
+    pub(super) fn tell_sending(&mut self, now: Instant, invariants: &mut Invariants) {
+        let idempotence = match self.kind {
+            Kind::Idempotent | Kind::Head => Idempotence::Idempotent,
+            Kind::NonIdempotent | Kind::Refused => Idempotence::NonIdempotent,
+        };
+        let sending = Sending {
+            configuration: self.setup,
+            place: self.index,
+            idempotence,
+            before: self.sendings,
+        };
+        self.sendings += 1;
+        invariants.sending(now, &sending, || Some(self.planned.id));
+    }
+}
 
 impl World<'_> {
     /// Before the first configuration is in force.
@@ -42,33 +74,8 @@ impl World<'_> {
     pub(super) fn turn(&mut self, slot: u32) {
         let request = &self.requests[slot];
         self.tally.retries += u64::from(request.again);
-        let shared = &self.setups[request.setup as usize].shared;
-        let turn = Turn {
-            begun: request.begun,
-            configuration: request.setup,
-            place: request.index,
-            standing: shared.standing(request.index),
-            failed: u32::from(request.again),
-        };
+        let turn = request.turn(&self.setups[request.setup as usize]);
         self.invariants.turned(self.now, &turn, || Some(request.planned.id));
-    }
-
-    /// A request goes out to its endpoint.
-    #[inline]
-    pub(super) fn tell_sending(&mut self, slot: u32) {
-        let request = &mut self.requests[slot];
-        let idempotence = match request.kind {
-            Kind::Idempotent | Kind::Head => Idempotence::Idempotent,
-            Kind::NonIdempotent | Kind::Refused => Idempotence::NonIdempotent,
-        };
-        let sending = Sending {
-            configuration: request.setup,
-            place: request.index,
-            idempotence,
-            before: request.sendings,
-        };
-        request.sendings += 1;
-        self.invariants.sending(self.now, &sending, || Some(request.planned.id));
     }
 
     /// By now every endpoint must be in use again.

@@ -14,7 +14,7 @@
 //! process refuses or resets, a cut link holds everything up.
 //!
 //! Reading order: `world` is the loop; `clients` → `path` (with `queue`) → `serve` is a request on its way, over `link`s; `proxies` are
-//! who decides, `setup` holds the decisions, `services`, `stages` and `cache` what comes before them, `backend` the stations; `probe`, `inquiry` and `events` are what happens besides; `agenda`,
+//! who decides, `setup` holds the decisions, `services`, `stages` and `cache` what comes before them, `backend` the stations, `demand` what becomes of a request there; `probe`, `inquiry` and `events` are what happens besides; `agenda`,
 //! `ahead`, `behind`, `lane` and `request` are the
 //! machinery that makes it fast; `tally` is what is told at the end.
 
@@ -39,6 +39,7 @@ mod behind;
 mod cache;
 mod clients;
 mod cookies;
+mod demand;
 mod events;
 mod facts;
 mod inquiry;

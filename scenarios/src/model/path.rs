@@ -8,6 +8,7 @@
 //! `policy`'s; what a fault is, whose it is and what the client sees of it is the engine's own [`Fault`].
 
 use policy::{
+    Instant,
     endpoint::Outcome,
     retry::{Body, Decision, Failure, Idempotence},
 };
@@ -48,9 +49,9 @@ impl World<'_> {
         }
         let request = &mut self.requests[slot];
         let setup = &mut self.setups[request.setup as usize];
-        let config = &setup.config;
-        let clients = &mut self.clients[usize::from(request.planned.load)];
         if setup.chooses_by_request {
+            let config = &setup.config;
+            let clients = &mut self.clients[usize::from(request.planned.load)];
             let key = config.balance.strategy.key();
             request.key =
                 key.and_then(|key| clients.letter.key(key, &config.forwarding, &request.planned));
@@ -112,12 +113,14 @@ impl World<'_> {
         }
         let setup = &mut self.setups[request.setup as usize];
         let pool = &mut setup.pools[index as usize];
-        let life = if request.fresh_only { None } else { pool.take(&setup.config, self.now) };
+        let life = if request.fresh_only { None } else { pool.take(&setup.waits, self.now) };
         request.reused = life.is_some();
         if let Some(life) = life {
             self.tally.upstream_reuses += 1;
+            self.tally.retries += u64::from(request.again);
             request.life = life;
-            self.turn(slot);
+            let turn = request.turn(setup);
+            self.invariants.turned(self.now, &turn, || Some(request.planned.id));
             self.send_up(slot);
             return true;
         }
@@ -125,7 +128,8 @@ impl World<'_> {
             // Nothing was sent, and no retry is spent on it.
             request.tried.push(index);
             request.last = Some(Fault::QueueFull);
-            self.give_back(slot, Outcome::Cancelled);
+            let place = (request.setup, index, request.leased);
+            self.give_back(place, Outcome::Cancelled);
             return false;
         }
         request.stage = Stage::Connecting;
@@ -184,14 +188,14 @@ impl World<'_> {
 
     /// Sends the request over the connection that it has.
     fn send_up(&mut self, slot: u32) {
-        self.tell_sending(slot);
         let request = &mut self.requests[slot];
+        request.tell_sending(self.now, &mut self.invariants);
         request.stage = Stage::Waiting;
         request.body_sent |= request.planned.body > 0;
         let (proxy, attempt) = (request.proxy, Try { slot, attempt: request.attempt });
         let setup = &mut self.setups[request.setup as usize];
         let endpoint = setup.endpoints[request.index as usize];
-        let at = self.now + setup.config.timeouts.response_head.0;
+        let at = setup.waits.head_due(self.now);
         let due = Due { at, slot, stamp: attempt.attempt };
         let requests = &self.requests;
         setup.response.push(due, requests.live(), |due| {
@@ -243,7 +247,7 @@ impl World<'_> {
             match first {
                 Some(due) if due.at <= self.now => self.failed(due.slot, Fault::ConnectTimeout),
                 Some(due) => return self.agenda.set_last(source, due.at),
-                None => return self.agenda.set(source, policy::Instant::NEVER),
+                None => return self.agenda.set(source, Instant::NEVER),
             }
         }
     }
@@ -260,7 +264,7 @@ impl World<'_> {
             match first {
                 Some(due) if due.at <= self.now => self.failed(due.slot, Fault::ResponseTimeout),
                 Some(due) => return self.agenda.set_last(source, due.at),
-                None => return self.agenda.set(source, policy::Instant::NEVER),
+                None => return self.agenda.set(source, Instant::NEVER),
             }
         }
     }
@@ -276,7 +280,13 @@ impl World<'_> {
 
     /// An answer has come, whole, or its last byte.
     pub(super) fn responded(&mut self, attempt: Try, status: u16) {
-        let Some(slot) = self.requests.find_try(attempt) else { return };
+        if let Some(slot) = self.requests.find_try(attempt) {
+            self.has_answer(slot, status);
+        }
+    }
+
+    /// The same of an attempt that is under way.
+    pub(super) fn has_answer(&mut self, slot: u32, status: u16) {
         let request = &self.requests[slot];
         let (index, life, number) = (request.index, request.life, request.setup);
         match request.stage {
@@ -291,8 +301,7 @@ impl World<'_> {
         let outcome = if is_failure { Outcome::Failure } else { Outcome::Success };
         let failure = Failure::Status(status);
         let again = status >= 400 && self.may_retry(slot, failure);
-        self.leave(slot);
-        self.give_back(slot, outcome);
+        self.leave(slot, outcome);
         if again {
             // Its answer is not read: the connection goes with it.
             self.setups[number as usize].pools[index as usize].close();
@@ -331,22 +340,22 @@ impl World<'_> {
         self.watch_stream(link, attempt, idle);
     }
 
-    /// A request's attempt is over: whoever still speaks of it is too late.
-    fn leave(&mut self, slot: u32) {
+    /// A request's attempt is over: whoever still speaks of it is too late. Its place at the endpoint is given back.
+    fn leave(&mut self, slot: u32, outcome: Outcome) {
         let request = &mut self.requests[slot];
         request.attempt = request.attempt.wrapping_add(1);
         request.stage = Stage::Coming;
         request.job = None;
+        let place = (request.setup, request.index, request.leased);
+        self.give_back(place, outcome);
     }
 
-    /// Gives the place at the endpoint back.
+    /// Gives a place back: the configuration, which of its endpoints, and since when it was taken.
     #[inline]
-    fn give_back(&mut self, slot: u32, outcome: Outcome) {
-        let request = &self.requests[slot];
-        let (number, index) = (request.setup, request.index);
+    fn give_back(&mut self, (number, index, leased): (u32, u32, Instant), outcome: Outcome) {
         self.invariants.given_back(self.now, number, index);
         let setup = &mut self.setups[number as usize];
-        if let Some(ejection) = setup.give_back(index, request.leased, self.now, outcome) {
+        if let Some(ejection) = setup.give_back(index, leased, self.now, outcome) {
             self.invariants.ejected(self.now, number, index, ejection.until);
         }
         if self.rooms[setup.room as usize].waiting.waiting() > 0 {
@@ -369,8 +378,7 @@ impl World<'_> {
         let streaming = self.requests[slot].stage == Stage::Streaming;
         let failure = if streaming { Failure::MidResponse } else { failure_of(&fault) };
         self.withdraw(slot);
-        self.leave(slot);
-        self.give_back(slot, outcome_of_fault(&fault));
+        self.leave(slot, outcome_of_fault(&fault));
         if streaming || fault.side() != Side::Upstream || !self.may_retry(slot, failure) {
             return self.conclude_after(slot, fault, streaming);
         }
@@ -442,8 +450,7 @@ impl World<'_> {
     fn give_up(&mut self, slot: u32, fault: Fault) {
         let streaming = self.requests[slot].stage == Stage::Streaming;
         self.withdraw(slot);
-        self.leave(slot);
-        self.give_back(slot, Outcome::Cancelled);
+        self.leave(slot, Outcome::Cancelled);
         self.conclude_after(slot, fault, streaming);
     }
 
@@ -456,19 +463,18 @@ impl World<'_> {
         if self.staged {
             self.settle(slot, Some(&fault));
         }
-        self.finish(slot, Message::Broken(self.requests.name(slot)));
+        self.finish(slot, Ending::Broken);
     }
 
     /// The proxy is done with a request: the client is told what has come of it.
     #[inline]
     pub(super) fn conclude(&mut self, slot: u32, fault: Option<Fault>) {
-        let whose = self.requests.name(slot);
         if self.staged && self.settle(slot, fault.as_ref()) {
             // What is kept stands in for what went wrong.
-            return self.finish(slot, Message::Answer(whose));
+            return self.finish(slot, Ending::Answered);
         }
-        let request = &mut self.requests[slot];
         if let Some(fault) = fault {
+            let request = &mut self.requests[slot];
             self.tally.fault(&fault);
             request.status = fault.status();
             request.bytes = match request.kind {
@@ -477,11 +483,12 @@ impl World<'_> {
             };
             request.answered = None;
         }
-        self.finish(slot, Message::Answer(whose));
+        self.finish(slot, Ending::Answered);
     }
 
+    /// The answer goes to the client, or its connection breaks.
     #[inline]
-    fn finish(&mut self, slot: u32, message: Message) {
+    fn finish(&mut self, slot: u32, ending: Ending) {
         let request = &mut self.requests[slot];
         request.stage = Stage::Done;
         if request.last.is_some() {
@@ -490,12 +497,14 @@ impl World<'_> {
         if request.client_done {
             return self.free_if_over(slot);
         }
-        let link = self.client_link(slot);
-        if let Message::Answer(_) = message
-            && self.links[link as usize].is_instant()
-        {
+        let (proxy, load) = (u32::from(request.proxy), u32::from(request.planned.load));
+        let link = self.link_from(proxy, load);
+        let answers = ending == Ending::Answered;
+        if answers && self.links[link as usize].is_instant() {
             return self.client_ends(slot, Ending::Answered);
         }
+        let whose = self.requests.name(slot);
+        let message = if answers { Message::Answer(whose) } else { Message::Broken(whose) };
         self.send(link, Direction::Down, message);
     }
 }

@@ -3,25 +3,16 @@
 use std::time::Duration;
 
 use backend_sim::station::JobId;
-use policy::{Instant, token::report::End, work::number_of_target};
+use policy::{Instant, token::report::End};
 
 use super::{
-    backend::{FAILURE, FULL, HEALTHY, Misfortune, Owner},
+    backend::{FAILURE, FULL, HEALTHY, Owner},
+    demand::{Fate, Wish},
     link::Direction,
     probe::Probe,
     request::{Kind, Stage, Try},
-    services::target,
     world::{Event, Message, World},
 };
-
-/// What a request asks of an endpoint.
-#[derive(Clone, Copy, Debug, Default)]
-struct Wish {
-    id: Option<u64>,
-    work: Option<u64>,
-    size: Option<u64>,
-    is_health_check: bool,
-}
 
 impl World<'_> {
     /// The proxy opens a connection.
@@ -94,7 +85,7 @@ impl World<'_> {
         let path = &self.backends[endpoint as usize].health_path;
         match owner {
             Owner::Request(attempt) => {
-                let slot = self.requests.find_try(attempt)?;
+                let slot = attempt.slot;
                 let planned = &self.requests[slot].planned;
                 let clients = &self.clients[usize::from(planned.load)];
                 Some(Wish {
@@ -132,69 +123,14 @@ impl World<'_> {
             let (status, bytes) = fails.map_or((200, HEALTHY), |how| (how.status, FAILURE));
             return self.answer(endpoint, owner, status, bytes);
         }
-        let draws = backend.draws(wish.id);
-        if let Some(how) = backend.failing
-            && draws.stream("fail").chance(how.probability)
-        {
-            backend.hits.fail += 1;
-            backend.note_failed(self.now);
-            let bytes = backend.failure_size(how.status, wish.size, draws);
-            return self.answer(endpoint, owner, how.status, bytes);
-        }
-        let mut work = backend.service(wish.work, draws);
-        let mut of_size = draws;
-        if backend.has_content
-            && let Some(content) = &backend.config.content
-            && let Owner::Request(Try { slot, .. }) = owner
-        {
-            let planned = &self.requests[slot].planned;
-            let letter = &mut self.clients[usize::from(planned.load)].letter;
-            if matches!(letter.method(planned), "GET" | "HEAD") {
-                let target = target(&self.held, letter, planned, slot);
-                of_size = backend_sim::size_of_target(number_of_target(target));
-            }
-            let pending = self.pending.get(slot as usize).and_then(Option::as_ref);
-            if content.etag && pending.is_some_and(|pending| pending.conditional) {
-                work = work.mul_f64(content.unchanged);
-            }
-        }
-        match backend.misfortune(draws) {
-            Misfortune::Nothing => {}
-            Misfortune::Delay(more) => work = work.saturating_add(more),
-            Misfortune::Status(status) => {
-                backend.note_failed(self.now);
-                let bytes = backend.failure_size(status, wish.size, draws);
+        let (work, bytes) = match self.fate(endpoint, owner, &wish) {
+            Fate::Served { work, bytes } => (work, bytes),
+            Fate::Answered { status, bytes } => {
                 return self.answer(endpoint, owner, status, bytes);
             }
-            Misfortune::Reset => {
-                backend.note_failed(self.now);
-                let link = self.link_back(endpoint, owner);
-                if self.redirect.is_some()
-                    && let Owner::Request(Try { slot, .. }) = owner
-                    && let Some(visit) = self.visit_of(slot)
-                {
-                    self.report(endpoint, visit, End::Broken);
-                }
-                let message = match owner {
-                    Owner::Request(attempt) => Message::Closed(attempt),
-                    Owner::Probe(probe) => Message::ProbeAnswer(probe, 0),
-                    Owner::Inquiry(inquiry) => Message::LoadAnswer(inquiry),
-                };
-                return self.send(link, Direction::Down, message);
-            }
-        }
-        if let Some(memory) = &mut backend.memory
-            && let Owner::Request(attempt) = owner
-        {
-            let planned = &self.requests[attempt.slot].planned;
-            let letter = &mut self.clients[usize::from(planned.load)].letter;
-            work = memory.demand(target(&self.held, letter, planned, attempt.slot), work);
-        }
-        let bytes = if backend.is_session() {
-            backend.session_bytes(work)
-        } else {
-            backend.size(wish.size, of_size)
+            Fate::Reset => return self.reset(endpoint, owner),
         };
+        let backend = &mut self.backends[endpoint as usize];
         let arrival = backend.arrived(self.now);
         let Ok(job) = backend.station.submit(self.now, work) else {
             backend.note_failed(self.now);
@@ -203,15 +139,37 @@ impl World<'_> {
         backend.hits.slow += u64::from(backend.is_slow());
         backend.own(job, owner);
         backend.note_arrival(job.index(), arrival);
+        let (source, next) = (backend.source, backend.station.next_completion());
+        let tells_starts = backend.is_session();
         if let Owner::Request(attempt) = owner {
-            self.requests[attempt.slot].job = Some(job);
-            self.requests[attempt.slot].bytes = bytes;
+            let request = &mut self.requests[attempt.slot];
+            (request.job, request.bytes) = (Some(job), bytes);
             if self.redirect.is_some() {
                 self.visits(endpoint, attempt.slot, job);
             }
         }
-        self.tell_started(endpoint);
-        self.rearm(endpoint);
+        if tells_starts {
+            self.tell_each_started(endpoint);
+            return self.rearm(endpoint);
+        }
+        self.agenda.set(source, next);
+    }
+
+    /// The endpoint breaks the connection.
+    fn reset(&mut self, endpoint: u32, owner: Owner) {
+        let link = self.link_back(endpoint, owner);
+        if self.redirect.is_some()
+            && let Owner::Request(Try { slot, .. }) = owner
+            && let Some(visit) = self.visit_of(slot)
+        {
+            self.report(endpoint, visit, End::Broken);
+        }
+        let message = match owner {
+            Owner::Request(attempt) => Message::Closed(attempt),
+            Owner::Probe(probe) => Message::ProbeAnswer(probe, 0),
+            Owner::Inquiry(inquiry) => Message::LoadAnswer(inquiry),
+        };
+        self.send(link, Direction::Down, message);
     }
 
     /// The endpoint answers at once.
@@ -228,14 +186,15 @@ impl World<'_> {
     }
 
     fn respond(&mut self, endpoint: u32, owner: Owner, status: u16) {
-        let link = self.link_back(endpoint, owner);
         match owner {
             Owner::Probe(probe) => {
+                let link = self.link_back(endpoint, owner);
                 self.send(link, Direction::Down, Message::ProbeAnswer(probe, status));
             }
             Owner::Inquiry(_) => {}
             Owner::Request(attempt) => {
                 if let Some(slot) = self.requests.find_try(attempt) {
+                    let link = self.link_back(endpoint, owner);
                     let status =
                         if self.staged && status == 200 && self.is_unchanged(slot, endpoint) {
                             304
@@ -250,7 +209,7 @@ impl World<'_> {
                         self.say_load(endpoint, slot);
                     }
                     if self.links[link as usize].is_instant() {
-                        return self.responded(attempt, status);
+                        return self.has_answer(slot, status);
                     }
                     self.send(link, Direction::Down, Message::Response(attempt, status));
                 }

@@ -18,6 +18,7 @@ use policy::{
     health::HealthState,
     outlier::{self, Ejection},
     retry::RetryBudget,
+    time::nanos,
 };
 use proxy::{
     config::{EndpointConfig, ProxyConfig},
@@ -38,6 +39,7 @@ pub(super) struct Setup {
     pub(super) proxy: u32,
     pub(super) room: u32,
     pub(super) config: Arc<ProxyConfig>,
+    pub(super) waits: Waits,
     pub(super) shared: UpstreamShared,
     /// Which of the run's endpoints stands at each place.
     pub(super) endpoints: Vec<u32>,
@@ -64,6 +66,35 @@ pub(super) struct Setup {
     rng: Rng,
 }
 
+/// How long is waited, in nanoseconds: what every request needs of the configuration's timeouts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    keep_alive: u64,
+    upstream_idle: u64,
+    response_head: u64,
+}
+
+impl Waits {
+    fn of(config: &ProxyConfig) -> Self {
+        let timeouts = &config.timeouts;
+        Self {
+            keep_alive: nanos(timeouts.keep_alive.0),
+            upstream_idle: nanos(timeouts.upstream_idle.0),
+            response_head: nanos(timeouts.response_head.0),
+        }
+    }
+
+    /// Whether the connection of a client that has been idle since then is still open.
+    pub(super) fn keeps(&self, since: Instant, now: Instant) -> bool {
+        now.nanos_since(since) < self.keep_alive
+    }
+
+    /// When the head of an answer is to have come to a request that is sent now.
+    pub(super) fn head_due(&self, now: Instant) -> Instant {
+        Instant::from_nanos(now.as_nanos().saturating_add(self.response_head))
+    }
+}
+
 /// The health checks of one endpoint.
 #[derive(Debug)]
 pub(super) struct Check {
@@ -84,9 +115,9 @@ pub(super) struct Pool {
 
 impl Pool {
     /// An idle connection: the endpoint's life that it belongs to.
-    pub(super) fn take(&mut self, config: &ProxyConfig, now: Instant) -> Option<u32> {
+    pub(super) fn take(&mut self, waits: &Waits, now: Instant) -> Option<u32> {
         let (since, life) = self.idle.pop_back()?;
-        if now.since(since) >= config.timeouts.upstream_idle.0 {
+        if now.nanos_since(since) >= waits.upstream_idle {
             // Those below are older still.
             self.open -= 1;
             self.forget();
@@ -221,6 +252,7 @@ impl Setup {
                 .as_ref()
                 .map(|sticky| Bindings::new(sticky, &shared.endpoints)),
             rng: seed.stream("balance"),
+            waits: Waits::of(&config),
             config: Arc::new(config),
             shared,
         }

@@ -76,9 +76,9 @@ fn four_where_there_is_no_scenario() {
 }
 
 #[test]
-fn five_where_the_generator_is_what_ends_a_search() {
+fn five_where_the_generator_could_not_send() {
     // Over one connection with answers of 200 ms go five requests a second, whoever serves them, and twenty are due.
-    let more = [
+    let search = [
         "--world",
         "live",
         "--seeds",
@@ -94,8 +94,21 @@ fn five_where_the_generator_is_what_ends_a_search() {
         "--set",
         "duration=1s",
     ];
-    let (code, said) = run("search", &more);
+    let (code, said) = run("search", &search);
     assert_eq!(code, Some(5), "{said}");
+    let compare = [
+        "--world",
+        "model",
+        "--seeds",
+        "2",
+        "--set",
+        "load.browse.max_connections=1",
+        "--set",
+        "backends.web.service={ constant = \"200ms\" }",
+    ];
+    let (code, said) = run("compare", &compare);
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("; and 5 other runs"), "{said}");
 }
 
 /// Interrupts it once it listens to signals.

@@ -152,6 +152,19 @@ impl<'a> Contrast<'a> {
         runs.chain(&self.again.runs).find_map(|run| error(run))
     }
 
+    /// Why a run of it is no measurement, and how many are none; nothing where all are.
+    pub fn invalid(&self) -> Option<String> {
+        let runs = self.variants.iter().flat_map(|variant| &variant.runs).chain(&self.again.runs);
+        let mut invalid = runs.filter(|run| matches!(run.verdict, Verdict::Invalid(_)));
+        let first = invalid.next()?;
+        let others = match invalid.count() {
+            0 => String::new(),
+            1 => "; and another run".to_owned(),
+            more => format!("; and {more} other runs"),
+        };
+        Some(format!("{}: {}{others}", first.title(), first.verdict.reason().unwrap_or_default()))
+    }
+
     /// How many seeds each variant has.
     pub fn seeds(&self) -> usize {
         self.variants.iter().map(|variant| variant.runs.len()).max().unwrap_or(0)

@@ -31,7 +31,8 @@ Every variant faces the same requests, seed by seed. A difference is called only
 permutation test, corrected by Holm) and larger than the noise that the baseline shows against itself.
 
 Exit codes: 0 compared, 2 bad usage or a bad scenario, 3 a run could not be carried out, 4 there is no such scenario,
-130 interrupted: then nothing is concluded.";
+5 some run is no measurement (the generator could not send what was due, or a fault hit nothing), 130 interrupted: then
+nothing is concluded.";
 
 /// The arguments of `windtunnel compare`.
 #[derive(Clone, Debug, Args)]
@@ -133,8 +134,14 @@ fn carry_out(args: &CompareArgs, design: &Design<'_>) -> Result<Exit, Refusal> {
         .map_err(|error| cannot(format!("the report could not be written: {error}")))?;
     print(&format!("report: {}", args.out.join("index.html").display()));
     let in_knee = || Some(knee.as_ref()?.broken.as_ref()?.0.clone());
-    match contrast.broken().or_else(in_knee) {
-        Some(why) => Err(cannot(format!("a run could not be carried out: {why}"))),
+    if let Some(why) = contrast.broken().or_else(in_knee) {
+        return Err(cannot(format!("a run could not be carried out: {why}")));
+    }
+    match contrast.invalid() {
+        Some(why) => {
+            let why = format!("what is compared is not all measured: {why}");
+            Err(Refusal(Exit::Invalid, why))
+        }
         None => Ok(Exit::Success),
     }
 }

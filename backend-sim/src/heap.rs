@@ -10,8 +10,9 @@ pub(crate) struct Entry {
     pub(crate) finish: f64,
     /// Who came first; decides ties.
     pub(crate) sequence: u64,
-    /// Which slot it lives in.
-    pub(crate) slot: u32,
+    /// Which slot it lives in. As wide as the others: what is copied in pieces of another width than it was written in makes a
+    /// processor wait, and every job is written once and copied twice.
+    pub(crate) slot: u64,
 }
 
 impl Entry {

@@ -353,6 +353,7 @@ impl Station {
         let rate = self.rate();
         self.pass(due);
         let Entry { slot, finish, .. } = self.serving.pop()?;
+        let slot = slot as u32;
         // Finishing times are told in whole nanoseconds, rounded up. What others did in the rest of the
         // last one depends on who is left: go back to the very end of this job.
         if self.attained > finish && rate > 0.0 {
@@ -434,7 +435,8 @@ impl Station {
     fn start(&mut self, slot: u32) {
         let at = &mut self.slots[slot as usize];
         at.place = if self.tells_starts { Place::Started } else { Place::Serving };
-        let entry = Entry { finish: self.attained + at.demand, sequence: at.sequence, slot };
+        let finish = self.attained + at.demand;
+        let entry = Entry { finish, sequence: at.sequence, slot: u64::from(slot) };
         self.serving.push(entry);
         if self.tells_starts {
             self.started.push_back(slot, &mut self.slots);

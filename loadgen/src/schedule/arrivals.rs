@@ -62,22 +62,29 @@ impl ArrivalTimes {
 impl Iterator for ArrivalTimes {
     type Item = Arrival;
 
+    #[inline]
     fn next(&mut self) -> Option<Arrival> {
         match &mut self.0 {
             Process::Rates(curve) => curve.next().map(|at| Arrival { at, traced: None }),
-            Process::Bursts { bursts, number } => {
-                let at = burst_time(bursts, *number)?;
-                *number += 1;
-                Some(Arrival { at, traced: None })
-            }
-            Process::Trace { requests, speed, next } => {
-                let at = requests.at(*next)?;
-                let traced = u32::try_from(*next).ok();
-                *next += 1;
-                Some(Arrival { at: Instant::from_nanos(whole(at as f64 / *speed)), traced })
-            }
+            Process::Bursts { bursts, number } => next_of_bursts(bursts, number),
+            Process::Trace { requests, speed, next } => next_of_trace(requests, *speed, next),
         }
     }
+}
+
+#[inline(never)]
+fn next_of_bursts(bursts: &Bursts, number: &mut u64) -> Option<Arrival> {
+    let at = burst_time(bursts, *number)?;
+    *number += 1;
+    Some(Arrival { at, traced: None })
+}
+
+#[inline(never)]
+fn next_of_trace(requests: &TraceRequests, speed: f64, next: &mut usize) -> Option<Arrival> {
+    let at = requests.at(*next)?;
+    let traced = u32::try_from(*next).ok();
+    *next += 1;
+    Some(Arrival { at: Instant::from_nanos(whole(at as f64 / speed)), traced })
 }
 
 fn burst_time(bursts: &Bursts, number: u64) -> Option<Instant> {
@@ -171,6 +178,7 @@ impl RateCurve {
         Self { segments, current: 0, spacing, gaps, number: 0, integral: 0.0, last: Instant::START }
     }
 
+    #[inline]
     fn next(&mut self) -> Option<Instant> {
         match self.spacing {
             Spacing::Constant => {

@@ -95,9 +95,7 @@ impl OpenSchedule {
     pub fn trace(&self) -> Option<&Arc<TraceRequests>> {
         self.draws.trace()
     }
-}
 
-impl OpenSchedule {
     /// Adds the next requests to a list, at most so many: the same as one by one, and sooner done.
     fn draw_row(&mut self, many: usize, into: &mut Vec<Planned>) {
         let left = usize::try_from(self.limit - self.number).unwrap_or(usize::MAX);
@@ -139,9 +137,7 @@ impl MergedSchedule {
         let loads = loads.into_iter().map(|mut load| (load.next(), load)).collect();
         Self { only, loads }
     }
-}
 
-impl MergedSchedule {
     /// Adds the next requests to a list, at most so many; none when there are no more.
     pub fn draw_row(&mut self, many: usize, into: &mut Vec<Planned>) {
         match &mut self.only {

@@ -4,7 +4,7 @@
 //! up is known to three significant digits and two histograms add up to exactly that of both. What is written to files is such
 //! a histogram ([`Buckets::to_hdr`]), and the library's are read. The counting is our own, because a request's time belongs in several
 //! histograms at once, its load's, its interval's and each phase's: which [`Bucket`] it is in is found out once, and each of them costs an
-//! addition (in the model that is a fortieth of a run).
+//! addition.
 
 use hdrhistogram::{Counter, Histogram as Hdr};
 
@@ -73,12 +73,17 @@ impl<C: Counter> Buckets<C> {
     /// Counts a time that is in this bucket.
     #[inline]
     pub fn record(&mut self, bucket: Bucket) {
-        if bucket.0 >= self.counts.len() {
-            self.grow(bucket.0);
-        }
-        let count = &mut self.counts[bucket.0];
+        let count = self.at(bucket);
         *count = count.saturating_add(C::one());
         self.total += 1;
+    }
+
+    #[inline]
+    fn at(&mut self, Bucket(index): Bucket) -> &mut C {
+        if index >= self.counts.len() {
+            self.grow(index);
+        }
+        &mut self.counts[index]
     }
 
     #[cold]
@@ -116,15 +121,11 @@ impl<C: Counter> Buckets<C> {
         let time = |bucket| if is_least(bucket) { bucket.lowest() } else { bucket.highest() };
         let wanted = (quantile.clamp(0.0, 1.0) * self.total as f64).ceil().max(1.0) as u64;
         let mut before = 0;
-        let mut last = 0;
         // Sums of many first: most of the way is over buckets that nobody wants to know by themselves.
         const MANY: usize = 64;
         for (place, many) in self.counts.chunks(MANY).enumerate() {
             let sum: u64 = many.iter().map(Counter::as_u64).sum();
             if before + sum < wanted {
-                if sum > 0 {
-                    last = place * MANY + many.len() - 1;
-                }
                 before += sum;
                 continue;
             }
@@ -135,8 +136,8 @@ impl<C: Counter> Buckets<C> {
                 }
             }
         }
-        // Empty, or a count that could rise no further.
-        if self.is_empty() { 0 } else { time(Bucket(last)) }
+        // Empty, or a count could rise no further.
+        self.recorded().last().map_or(0, |(bucket, _)| time(bucket))
     }
 
     /// The buckets that have any, and how many.
@@ -161,11 +162,7 @@ impl<C: Counter> Buckets<C> {
     pub(crate) fn of_hdr(hdr: &Hdr<C>) -> Self {
         let mut buckets = Self::default();
         for step in hdr.iter_recorded() {
-            let bucket = Bucket::of(step.value_iterated_to());
-            if bucket.0 >= buckets.counts.len() {
-                buckets.grow(bucket.0);
-            }
-            let count = &mut buckets.counts[bucket.0];
+            let count = buckets.at(Bucket::of(step.value_iterated_to()));
             *count = count.saturating_add(step.count_at_value());
             buckets.total = buckets.total.saturating_add(step.count_at_value().as_u64());
         }

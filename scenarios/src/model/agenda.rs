@@ -73,8 +73,8 @@ impl<E: Copy> Once<E> {
 /// A source can be any of so many, and a run plans fewer things than fit in the rest (8 trillion).
 const SOURCE_BITS: u32 = 21;
 
-/// The last in the order of planning.
-const LAST: u64 = (1 << (64 - SOURCE_BITS)) - 1;
+/// The last in the order of planning: after it comes only who has no time.
+const LAST: u64 = (1 << (64 - SOURCE_BITS)) - 2;
 
 /// When a source's time comes, and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -248,8 +248,8 @@ impl<E: Copy> Agenda<E> {
         if at == Instant::NEVER {
             self.sources.clear(source);
         } else {
-            let sequence = LAST - 1 - u64::from(source);
-            self.sources.set(source, Rank::new((at.as_nanos(), sequence), source));
+            let key = (at.as_nanos(), LAST - u64::from(source));
+            self.sources.set(source, Rank::new(key, source));
         }
     }
 

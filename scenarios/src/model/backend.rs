@@ -58,8 +58,6 @@ pub(super) struct Backend {
     alike: Option<u64>,
     is_session: bool,
     has_faults: bool,
-    /// Whether there is nothing to it but work and an answer: no session, no faults, no content, no memory.
-    is_plain: bool,
     /// Whether its answers are of their targets.
     pub(super) has_content: bool,
     pub(super) station: Station,
@@ -107,10 +105,6 @@ impl Backend {
             },
             is_session: config.kind == Kind::Session,
             has_faults: !config.faults.is_none(),
-            is_plain: config.kind != Kind::Session
-                && config.faults.is_none()
-                && config.content.is_none()
-                && config.memory.is_none(),
             has_content: config.content.is_some(),
             config: Box::new(config.clone()),
             station: match config.kind {
@@ -180,7 +174,9 @@ impl Backend {
     /// The same where nothing has to be drawn and nothing else can become of the request.
     #[inline]
     pub(super) fn plain_size(&self, size: Option<u64>) -> Option<u64> {
-        if self.is_plain && self.failing.is_none() { size.or(self.alike) } else { None }
+        let more = self.is_session || self.has_faults || self.has_content;
+        let plain = !more && self.memory.is_none() && self.failing.is_none();
+        if plain { size.or(self.alike) } else { None }
     }
 
     /// The bytes of an answer with this status instead of service: one that says that it succeeded looks like it.

@@ -11,6 +11,7 @@ use reports::InvariantResult;
 use super::{
     request::{Kind, Request},
     setup::Setup,
+    tally::Tally,
     world::{Event, World},
 };
 use crate::invariants::{End, Invariants, Sending, Turn};
@@ -19,16 +20,23 @@ use crate::invariants::{End, Invariants, Sending, Turn};
 const REST: Duration = Duration::from_mins(1);
 
 impl Request {
-    /// It turns to its endpoint, under this configuration.
+    /// It takes a connection to its endpoint, or dials, under this configuration: only now a second try is one.
     #[inline]
-    pub(super) fn turn(&self, setup: &Setup) -> Turn {
-        Turn {
+    pub(super) fn tell_turn(
+        &self,
+        now: Instant,
+        setup: &Setup,
+        (invariants, tally): (&mut Invariants, &mut Tally),
+    ) {
+        tally.retries += u64::from(self.again);
+        let turn = Turn {
             begun: self.begun,
             configuration: self.setup,
             place: self.index,
             standing: setup.shared.standing(self.index),
             failed: u32::from(self.again),
-        }
+        };
+        invariants.turned(now, &turn, || Some(self.planned.id));
     }
 
     /// It goes out to its endpoint.
@@ -69,13 +77,11 @@ impl World<'_> {
         debug_assert_eq!(number as usize, self.setups.len(), "both count from 0");
     }
 
-    /// A request takes a connection to its endpoint, or dials: only now a second try is one.
-    #[inline]
+    /// A request takes a connection to its endpoint, or dials.
     pub(super) fn turn(&mut self, slot: u32) {
         let request = &self.requests[slot];
-        self.tally.retries += u64::from(request.again);
-        let turn = request.turn(&self.setups[request.setup as usize]);
-        self.invariants.turned(self.now, &turn, || Some(request.planned.id));
+        let setup = &self.setups[request.setup as usize];
+        request.tell_turn(self.now, setup, (&mut self.invariants, &mut self.tally));
     }
 
     /// By now every endpoint must be in use again.

@@ -117,10 +117,8 @@ impl World<'_> {
         request.reused = life.is_some();
         if let Some(life) = life {
             self.tally.upstream_reuses += 1;
-            self.tally.retries += u64::from(request.again);
             request.life = life;
-            let turn = request.turn(setup);
-            self.invariants.turned(self.now, &turn, || Some(request.planned.id));
+            request.tell_turn(self.now, setup, (&mut self.invariants, &mut self.tally));
             self.send_up(slot);
             return true;
         }

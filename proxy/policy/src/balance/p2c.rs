@@ -137,11 +137,8 @@ impl Draws {
         self.drawn[0] = first;
         let len = usize::from(view.may_take(first));
         self.drawn[len] = second;
-        if len == 1 && second != first && view.may_take(second) {
-            return &self.drawn[..2];
-        }
         let len = len + usize::from(second != first && view.may_take(second));
-        self.draw_more(view, rng, (len, 2))
+        if len == 2 { &self.drawn[..2] } else { self.draw_more(view, rng, (len, 2)) }
     }
 
     /// The same when so many are found after so many draws.
